@@ -1,0 +1,41 @@
+#ifndef VARVE_STORAGE_DATA_DIRECTORY_H_
+#define VARVE_STORAGE_DATA_DIRECTORY_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace varve::storage {
+
+// The data directory of one server:
+//   FORMAT    {"format": "varve", "version": N}: what wrote it, checked before anything else is touched
+//   LOCK      held (flock) while a server has it open, with that server's process id as text
+//   records/  the record store
+// The class owns the lock and gives it back when destroyed.
+class DataDirectory {
+ public:
+  // The version this build writes, and the newest that it reads.
+  static constexpr int kFormatVersion = 1;
+
+  // Opens `path`, creating it if it does not exist or is empty, and locks it.
+  // FailedPrecondition: not empty and not Varve's (names what was found), of a newer version (both
+  // numbers), or locked by another process (its id). Unavailable: the disk refuses.
+  static absl::StatusOr<std::unique_ptr<DataDirectory>> Open(const std::string& path);
+  ~DataDirectory();
+  DataDirectory(const DataDirectory&) = delete;
+  DataDirectory& operator=(const DataDirectory&) = delete;
+
+  const std::string& path() const { return path_; }
+  std::string records_path() const { return path_ + "/records"; }
+
+ private:
+  DataDirectory(std::string path, int lock_fd) : path_(std::move(path)), lock_fd_(lock_fd) {}
+
+  const std::string path_;
+  const int lock_fd_;
+};
+
+}  // namespace varve::storage
+
+#endif  // VARVE_STORAGE_DATA_DIRECTORY_H_

@@ -1,0 +1,144 @@
+#ifndef VARVE_STORAGE_RECORD_STORE_H_
+#define VARVE_STORAGE_RECORD_STORE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+
+namespace varve::storage {
+
+// A namespace's number: given out once, never reused. Prefix of every key of the namespace.
+using NamespaceNumber = uint32_t;
+
+// "No such row", where a row number is expected. Row numbers begin at 1.
+inline constexpr uint64_t kNoRow = 0;
+
+// Where a namespace stands after a commit. Written with the commit.
+struct CommitState {
+  uint64_t sequence = 0;  // number of the last commit; 0 before the first
+  uint64_t next_row = 1;  // number the next row gets
+  uint8_t id_type = 0;    // the engine's IdType; opaque here
+};
+
+// One commit: everything a batch changes in one namespace, applied in one atomic RocksDB write.
+// All views point into the caller's memory and are read only during Write().
+struct Commit {
+  NamespaceNumber namespace_number = 0;
+  // The state after this commit.
+  CommitState state;
+  // Rows first_row, first_row + 1, ... hold ids[0], ids[1], ...
+  uint64_t first_row = 0;
+  absl::Span<const std::string_view> ids;
+  // vectors[i]: the bytes of row first_row + i in the default field, as the client's dtype has them.
+  absl::Span<const std::string_view> vectors;
+  // Ids that are deleted. None of them is in `ids`.
+  absl::Span<const std::string_view> deleted_ids;
+  // Rows that die: the old rows of replaced and deleted ids. Their records are removed.
+  absl::Span<const uint64_t> dead_rows;
+  // The producer's position after this commit; not written when `producer` is empty.
+  std::string_view producer;
+  uint64_t producer_batch = 0;
+};
+
+// What the store knows of a namespace.
+struct NamespaceEntry {
+  NamespaceNumber number = 0;
+  std::string name;
+  std::string schema;  // the engine's bytes; opaque here
+  CommitState state;
+};
+
+// One stored record.
+struct StoredRecord {
+  uint64_t row = kNoRow;
+  uint64_t sequence = 0;  // the commit that wrote it
+  std::string id;
+  std::string vector;  // empty when not asked for
+};
+
+struct RecordStoreOptions {
+  size_t block_cache_bytes = size_t{64} << 20;
+  size_t write_buffer_bytes = size_t{64} << 20;  // of the vectors' column family; others take less
+  int background_threads = 2;
+};
+
+// RecordStore is the truth: every acknowledged record, in one RocksDB database with a column family
+// per kind of data (see docs/architecture.md for the keys). The index is derived from it.
+//
+// Thread-safe. Writes to one namespace are ordered by the caller; different namespaces may write at
+// once. Errors: Unavailable when the disk refuses (the message names the directory and RocksDB's
+// word), ResourceExhausted when it is full, DataLoss when stored bytes do not decode.
+class RecordStore {
+ public:
+  // Opens or creates the database in `directory`.
+  static absl::StatusOr<std::unique_ptr<RecordStore>> Open(const std::string& directory,
+                                                           const RecordStoreOptions& options);
+  virtual ~RecordStore() = default;
+
+  // --- Namespaces. Durable (fsynced) when they return. ---
+
+  // Registers a namespace and gives it its number.
+  virtual absl::StatusOr<NamespaceNumber> CreateNamespace(std::string_view name,
+                                                          std::string_view schema) = 0;
+  // Replaces the schema of a namespace.
+  virtual absl::Status UpdateSchema(NamespaceNumber number, std::string_view name,
+                                    std::string_view schema) = 0;
+  // Removes a namespace and all its records. No write to it may run at the same time.
+  virtual absl::Status DropNamespace(NamespaceNumber number, std::string_view name) = 0;
+  // All namespaces, in order of name.
+  virtual absl::StatusOr<std::vector<NamespaceEntry>> ListNamespaces() const = 0;
+
+  // --- Writing. ---
+
+  // Applies a commit. When it returns OK the commit survives a killed process; Sync makes it survive
+  // power loss. On an error nothing of it is visible.
+  virtual absl::Status Write(const Commit& commit) = 0;
+
+  // Calls `done` once everything written before this call is on stable storage. Calls that come while
+  // a sync runs share the next one (group commit). `done` runs on the store's sync thread: be brief.
+  virtual void SyncAsync(absl::AnyInvocable<void(absl::Status)> done) = 0;
+
+  // --- Reading. ---
+
+  // The live row of each id, kNoRow where there is none. rows->size() == ids.size() afterwards.
+  virtual absl::Status FindRows(NamespaceNumber number, absl::Span<const std::string_view> ids,
+                                std::vector<uint64_t>* rows) const = 0;
+  // The record of each id, nullopt where there is none; all as of one moment.
+  virtual absl::StatusOr<std::vector<std::optional<StoredRecord>>> ReadRecords(
+      NamespaceNumber number, absl::Span<const std::string_view> ids,
+      bool include_vectors) const = 0;
+  // The vector bytes of each row, nullopt where the row is dead.
+  virtual absl::StatusOr<std::vector<std::optional<std::string>>> ReadVectors(
+      NamespaceNumber number, absl::Span<const uint64_t> rows) const = 0;
+  // The producer's last committed batch, 0 when there is none.
+  virtual absl::StatusOr<uint64_t> ProducerPosition(NamespaceNumber number,
+                                                    std::string_view producer) const = 0;
+
+  // A walk over a namespace's records as of the moment it was made. Not thread-safe.
+  class Cursor {
+   public:
+    virtual ~Cursor() = default;
+    // Moves to the next record and fills `record` (reusing its strings); false at the end.
+    virtual absl::StatusOr<bool> Next(StoredRecord* record) = 0;
+  };
+  // In order of id, from the first id greater than `after` (from the start when empty).
+  virtual absl::StatusOr<std::unique_ptr<Cursor>> ScanById(NamespaceNumber number,
+                                                           std::string_view after,
+                                                           bool include_vectors) const = 0;
+  // In order of row, with vectors: what recovery reads.
+  virtual absl::StatusOr<std::unique_ptr<Cursor>> ScanByRow(NamespaceNumber number,
+                                                            uint64_t first_row) const = 0;
+};
+
+}  // namespace varve::storage
+
+#endif  // VARVE_STORAGE_RECORD_STORE_H_
