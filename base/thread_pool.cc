@@ -1,6 +1,8 @@
 #include "base/thread_pool.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -9,7 +11,8 @@
 
 namespace varve {
 
-ThreadPool::ThreadPool(std::string name, size_t threads) : name_(std::move(name)) {
+ThreadPool::ThreadPool(std::string name, size_t threads, int niceness)
+    : name_(std::move(name)), niceness_(niceness) {
   threads_.reserve(threads);
   for (size_t i = 0; i < threads; ++i) {
     threads_.emplace_back([this] { Run(); });
@@ -60,6 +63,8 @@ void ThreadPool::ParallelFor(size_t count, const std::function<void(size_t)>& bo
 }
 
 void ThreadPool::Run() {
+  // On Linux a thread has a niceness of its own. Failure costs nothing but the courtesy.
+  if (niceness_ > 0) setpriority(PRIO_PROCESS, gettid(), niceness_);
   while (true) {
     absl::AnyInvocable<void()> task;
     {

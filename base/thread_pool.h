@@ -19,8 +19,9 @@ namespace varve {
 // own: whoever feeds it from outside bounds what it feeds (see server/rpc/admission.h).
 class ThreadPool {
  public:
-  // `name` is what the threads are called in ps and gdb (15 characters at most).
-  ThreadPool(std::string name, size_t threads);
+  // `name` is what the threads are called in ps and gdb (15 characters at most). `niceness` above 0
+  // makes the threads give way to others when cores are short.
+  ThreadPool(std::string name, size_t threads, int niceness = 0);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -34,9 +35,10 @@ class ThreadPool {
   size_t threads() const { return threads_.size(); }
 
  private:
-  void Run();
+  void Run() ABSL_LOCKS_EXCLUDED(mu_);
 
   const std::string name_;
+  const int niceness_;
   Mutex mu_;
   CondVar work_;
   std::deque<absl::AnyInvocable<void()>> queue_ ABSL_GUARDED_BY(mu_);

@@ -14,15 +14,16 @@ objc_import = native.objc_import
 objc_library = native.objc_library
 """
 
-def _local_rules_repository_impl(ctx):
-    ctx.file("WORKSPACE", "")
-    ctx.file("BUILD", "")
-    ctx.file("cc/BUILD", "")
-    ctx.file("cc/defs.bzl", _CC_DEFS)
-    ctx.file("tools/BUILD", """
+_COVERAGE_BUILD = """
 filegroup(name = "coverage_report_generator", visibility = ["//visibility:public"])
 filegroup(name = "lcov_merger", visibility = ["//visibility:public"])
-""")
+"""
+
+def _local_rules_repository_impl(ctx):
+    ctx.file("WORKSPACE", "")
+    ctx.file("BUILD", _COVERAGE_BUILD)
+    ctx.file("cc/BUILD", "")
+    ctx.file("cc/defs.bzl", _CC_DEFS)
 
 local_rules_repository = repository_rule(
     implementation = _local_rules_repository_impl,

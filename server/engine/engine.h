@@ -1,0 +1,62 @@
+#ifndef VARVE_SERVER_ENGINE_ENGINE_H_
+#define VARVE_SERVER_ENGINE_ENGINE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/mutex.h"
+#include "base/thread_pool.h"
+#include "server/engine/namespace.h"
+#include "server/engine/schema.h"
+#include "storage/data_directory.h"
+#include "storage/record_store.h"
+
+namespace varve::engine {
+
+struct EngineOptions {
+  std::string data_dir;
+  int search_threads = 0;  // 0: one per core
+  int index_threads = 0;   // 0: one per core
+};
+
+struct EngineStats {
+  uint64_t namespaces = 0;
+  uint64_t disk_bytes = 0;
+};
+
+// Engine owns the namespaces of one data directory: all that the wire may call. Thread-safe.
+class Engine {
+ public:
+  // Locks and opens the data directory and every namespace in it. When it returns, every record that
+  // was ever acknowledged can be read and searched; graphs are linked in the background.
+  static absl::StatusOr<std::unique_ptr<Engine>> Open(const EngineOptions& options);
+  // Waits for writes under way, syncs, closes. No call may be running or come later.
+  ~Engine();
+
+  // Fills in defaults, checks, and makes the namespace, durably. Returns the schema as made.
+  // InvalidArgument, AlreadyExists.
+  absl::StatusOr<NamespaceSchema> CreateNamespace(NamespaceSchema schema);
+  // NotFound names the namespace.
+  absl::StatusOr<std::shared_ptr<Namespace>> FindNamespace(std::string_view name) const;
+  // Up to `limit` schemas in order of name, from the first name greater than `after`.
+  std::vector<NamespaceSchema> ListNamespaces(std::string_view after, size_t limit) const;
+  absl::Status DeleteNamespace(std::string_view name);
+
+  // Calls `done` once all writes that returned before this call are on stable storage. Calls that come
+  // close together share one fsync. `done` must be brief: it runs on the sync thread.
+  void SyncAsync(absl::AnyInvocable<void(absl::Status)> done);
+
+  EngineStats Stats() const;
+};
+
+}  // namespace varve::engine
+
+#endif  // VARVE_SERVER_ENGINE_ENGINE_H_

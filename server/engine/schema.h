@@ -1,0 +1,67 @@
+#ifndef VARVE_SERVER_ENGINE_SCHEMA_H_
+#define VARVE_SERVER_ENGINE_SCHEMA_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/tensor.h"
+#include "index/options.h"
+
+namespace varve::engine {
+
+inline constexpr size_t kNamespaceNameBytesMax = 128;
+inline constexpr size_t kTextIdBytesMax = 512;
+inline constexpr uint32_t kDimensionMax = 65'535;
+inline constexpr uint32_t kEfMax = 10'000;
+inline constexpr uint32_t kResultsMax = 10'000;  // k
+
+// What kind of external ids a namespace holds. Stored: never renumber.
+enum class IdType : uint8_t { kUndecided = 0, kNumber = 1, kText = 2 };
+
+// "number", "text" or "undecided".
+std::string_view IdTypeName(IdType type);
+
+// One named vector of every record.
+struct FieldSchema {
+  std::string name;  // empty: the default field
+  uint32_t dimension = 0;
+  index::Metric metric = index::Metric::kL2;
+  DType element_type = DType::kF32;
+  index::IndexOptions index;
+};
+
+struct NamespaceSchema {
+  std::string name;
+  std::vector<FieldSchema> fields;
+  IdType id_type = IdType::kUndecided;
+  absl::Time create_time;
+};
+
+// Options to change; those without a value stay.
+struct IndexOptionsUpdate {
+  std::optional<uint32_t> m;
+  std::optional<uint32_t> ef_construction;
+  std::optional<uint32_t> ef_search;
+  std::optional<uint32_t> segment_size_threshold;
+  std::optional<uint32_t> parallel_insert_threshold;
+  std::optional<uint32_t> max_unindexed_rows;
+};
+
+void Apply(const IndexOptionsUpdate& update, index::IndexOptions* options);
+
+// InvalidArgument names the field, what it must be and what it is.
+absl::Status ValidateSchema(const NamespaceSchema& schema);
+
+// The schema as JSON, the form in which it is stored; and back. DataLoss when it does not parse.
+std::string SerializeSchema(const NamespaceSchema& schema);
+absl::StatusOr<NamespaceSchema> ParseSchema(std::string_view json);
+
+}  // namespace varve::engine
+
+#endif  // VARVE_SERVER_ENGINE_SCHEMA_H_
