@@ -59,7 +59,7 @@ HWY_EXPORT(Dot);
 
 Kernels BestKernels() {
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  return {.squared_l2 = HWY_DYNAMIC_POINTER(SquaredL2), .dot = HWY_DYNAMIC_POINTER(Dot)};
+  return {.squared_l2 = &HWY_DYNAMIC_DISPATCH(SquaredL2), .dot = &HWY_DYNAMIC_DISPATCH(Dot)};
 }
 
 }  // namespace varve::index
