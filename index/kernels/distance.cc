@@ -42,9 +42,9 @@ float SquaredL2(const float* a, const float* b, size_t n) {
   });
 }
 
-float Dot(const float* a, const float* b, size_t n) {
+float NegatedDot(const float* a, const float* b, size_t n) {
   return Accumulate(a, b, n,
-                    [](auto sum, auto x, auto y) HWY_ATTR { return hn::MulAdd(x, y, sum); });
+                    [](auto sum, auto x, auto y) HWY_ATTR { return hn::NegMulAdd(x, y, sum); });
 }
 
 }  // namespace HWY_NAMESPACE
@@ -55,11 +55,11 @@ HWY_AFTER_NAMESPACE();
 namespace varve::index {
 
 HWY_EXPORT(SquaredL2);
-HWY_EXPORT(Dot);
+HWY_EXPORT(NegatedDot);
 
 Kernels BestKernels() {
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  return {.squared_l2 = &HWY_DYNAMIC_DISPATCH(SquaredL2), .dot = &HWY_DYNAMIC_DISPATCH(Dot)};
+  return {.squared_l2 = &HWY_DYNAMIC_DISPATCH(SquaredL2), .negated_dot = &HWY_DYNAMIC_DISPATCH(NegatedDot)};
 }
 
 }  // namespace varve::index

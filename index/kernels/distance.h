@@ -18,8 +18,8 @@ constexpr size_t PaddedDimension(size_t dimension) {
 using VectorFunction = float (*)(const float* a, const float* b, size_t n);
 
 struct Kernels {
-  VectorFunction squared_l2;  // sum of (a[i] - b[i])^2
-  VectorFunction dot;         // sum of a[i] * b[i]
+  VectorFunction squared_l2;   // sum of (a[i] - b[i])^2
+  VectorFunction negated_dot;  // minus the sum of a[i] * b[i]
 };
 
 // The best kernels that this machine can run, chosen anew at each call: keep what it returns.

@@ -39,7 +39,7 @@ TEST(DistanceTest, EveryTargetAgreesWithDoublePrecisionOnEveryPaddedLength) {
     }
     ForEachTarget([&](const Kernels& kernels) {
       EXPECT_NEAR(kernels.squared_l2(a.get(), b.get(), n), l2, 1e-5 * l2) << n;
-      EXPECT_NEAR(kernels.dot(a.get(), b.get(), n), dot, 1e-5 * scale) << n;
+      EXPECT_NEAR(kernels.negated_dot(a.get(), b.get(), n), -dot, 1e-5 * scale) << n;
     });
   }
 }

@@ -1,0 +1,88 @@
+#include "index/active_segment.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/status_macros.h"
+
+namespace varve::index {
+
+ActiveSegment::ActiveSegment(uint64_t id, VectorSpace space, const IndexOptions& options)
+    : Segment(id, space,
+              std::make_shared<SegmentRows>(space.dimension(), options.segment_size_threshold)),
+      m_(options.m),
+      ef_construction_(options.ef_construction) {}
+
+void ActiveSegment::Commit(uint32_t rows) {
+  MutexLock lock(&mu_);
+  committed_ = rows;
+}
+
+bool ActiveSegment::LinkSome() {
+  uint32_t begin, end;
+  {
+    MutexLock lock(&mu_);
+    if (!Due() || taken_ == committed_) return false;
+    if (builder_ == nullptr) {
+      builder_ = std::make_unique<GraphBuilder>(&rows(), space().kernel(), m_, ef_construction_);
+    }
+    begin = taken_;
+    end = std::min(committed_, begin + kRowsPerTurn);
+    taken_ = end;
+  }
+  for (uint32_t ordinal = begin; ordinal < end; ++ordinal) builder_->Insert(ordinal);
+
+  MutexLock lock(&mu_);
+  finished_[begin] = end;
+  uint32_t linked = linked_.load(std::memory_order_relaxed);
+  while (!finished_.empty() && finished_.begin()->first == linked) {
+    linked = finished_.begin()->second;
+    finished_.erase(finished_.begin());
+  }
+  const bool advanced = linked != linked_.load(std::memory_order_relaxed);
+  linked_.store(linked, std::memory_order_release);
+  return advanced && linked == rows().capacity();
+}
+
+uint32_t ActiveSegment::Waiting() const {
+  MutexLock lock(&mu_);
+  return Due() ? committed_ - taken_ : 0;
+}
+
+uint32_t ActiveSegment::Unlinked(uint64_t row) const {
+  MutexLock lock(&mu_);
+  if (!Due()) return 0;
+  const uint32_t below = rows().LowerBound(row, committed_);
+  return below - std::min(below, linked_.load(std::memory_order_relaxed));
+}
+
+std::shared_ptr<const SealedSegment> ActiveSegment::Seal() const {
+  return std::make_shared<SealedSegment>(id(), space(), shared_rows(),
+                                         builder_->Freeze(rows().capacity()), m_);
+}
+
+absl::Status ActiveSegment::Search(const SegmentQuery& query, uint32_t visible,
+                                   TopK<Candidate>* nearest) const {
+  // The graph may hold rows beyond `linked` and `visible`: the walk passes through them, and results
+  // are taken from below both, so no row is found twice and none that the reader must not see.
+  const uint32_t linked = std::min(linked_.load(std::memory_order_acquire), visible);
+  if (!WorthWalking(query, linked, m_)) return Scan(query, 0, visible, nearest);
+  std::vector<uint32_t> buffer(builder_->MaxLinks());
+  auto links = [&](uint32_t node, int level) {
+    return builder_->CopyLinks(node, level, buffer.data());
+  };
+  VARVE_RETURN_IF_ERROR(Walk(query, builder_->entry(), linked, links, nearest));
+  return Scan(query, linked, visible, nearest);
+}
+
+SegmentInfo ActiveSegment::Info(uint32_t visible) const {
+  const uint32_t linked = linked_.load(std::memory_order_acquire);
+  return {.id = id(),
+          .state = visible == rows().capacity() ? SegmentState::kSealing : SegmentState::kActive,
+          .rows = visible,
+          .live_rows = LiveRows(visible),
+          .indexed_rows = linked,
+          .memory_bytes = rows().memory_bytes() + (linked > 0 ? builder_->memory_bytes() : 0)};
+}
+
+}  // namespace varve::index

@@ -1,0 +1,72 @@
+#ifndef VARVE_INDEX_ACTIVE_SEGMENT_H_
+#define VARVE_INDEX_ACTIVE_SEGMENT_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+
+#include "absl/base/thread_annotations.h"
+#include "base/mutex.h"
+#include "index/graph_builder.h"
+#include "index/options.h"
+#include "index/segment.h"
+
+namespace varve::index {
+
+// A segment that is being filled. Rows are committed to its tail, which searches scan exactly; linkers
+// take them from there into a growing graph, which searches walk. Every committed row is in one of the
+// two, so it can be found from its commit on.
+//
+// Threads: one writer appends rows (through shared_rows()) and commits them; any number link and search.
+class ActiveSegment final : public Segment {
+ public:
+  ActiveSegment(uint64_t id, VectorSpace space, const IndexOptions& options);
+
+  // The writer: the first `rows` rows are in place. Linkers may take them.
+  void Commit(uint32_t rows) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Takes a few rows off the tail and links them. True when that was the last of a full segment: it
+  // can be sealed. Does nothing when there is nothing to take.
+  bool LinkSome() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Rows that wait for a linker to take them. A few rows are better scanned than linked, so none waits
+  // before there are enough for a graph.
+  uint32_t Waiting() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Rows numbered below `row` that are to be linked and are not linked yet, taken or not.
+  uint32_t Unlinked(uint64_t row) const ABSL_LOCKS_EXCLUDED(mu_);
+
+  // This segment, full and wholly linked, in its final form. The rows are shared, not copied.
+  std::shared_ptr<const SealedSegment> Seal() const;
+
+  absl::Status Search(const SegmentQuery& query, uint32_t visible,
+                      TopK<Candidate>* nearest) const override;
+  SegmentInfo Info(uint32_t visible) const override;
+
+ private:
+  // Rows from which on a graph is grown: about where walking one begins to beat scanning.
+  static constexpr uint32_t kGraphRowsMin = 1024;
+  // Rows a linker takes at a time.
+  static constexpr uint32_t kRowsPerTurn = 32;
+
+  bool Due() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return committed_ >= kGraphRowsMin || committed_ == rows().capacity();
+  }
+
+  const uint32_t m_;
+  const uint32_t ef_construction_;
+  mutable Mutex mu_;
+  uint32_t committed_ ABSL_GUARDED_BY(mu_) = 0;
+  uint32_t taken_ ABSL_GUARDED_BY(mu_) = 0;
+  // Turns finished out of order: first row -> end. They wait for those before them.
+  std::map<uint32_t, uint32_t> finished_ ABSL_GUARDED_BY(mu_);
+  // Made before linked_ first rises; not changed afterwards.
+  std::unique_ptr<GraphBuilder> builder_;
+  // Every row below is in the graph.
+  std::atomic<uint32_t> linked_{0};
+};
+
+}  // namespace varve::index
+
+#endif  // VARVE_INDEX_ACTIVE_SEGMENT_H_

@@ -1,0 +1,192 @@
+#include "index/graph_builder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "base/mutex.h"
+#include "hnswlib/hnswlib.h"
+
+namespace varve::index {
+namespace {
+
+using Hnsw = hnswlib::HierarchicalNSW<float>;
+using Candidates =
+    std::priority_queue<std::pair<float, hnswlib::tableint>,
+                        std::vector<std::pair<float, hnswlib::tableint>>, Hnsw::CompareByFirst>;
+
+// hnswlib's idea of a vector is a pointer to one of the segment's: nothing is stored twice.
+class PointerSpace : public hnswlib::SpaceInterface<float> {
+ public:
+  PointerSpace(VectorFunction distance, size_t padded_dimension)
+      : distance_(distance), padded_dimension_(padded_dimension) {}
+
+  size_t get_data_size() override { return sizeof(const float*); }
+  hnswlib::DISTFUNC<float> get_dist_func() override { return &Distance; }
+  void* get_dist_func_param() override { return this; }
+
+ private:
+  static float Distance(const void* a, const void* b, const void* space) {
+    const auto* self = static_cast<const PointerSpace*>(space);
+    return self->distance_(Load(a), Load(b), self->padded_dimension_);
+  }
+  static const float* Load(const void* slot) {
+    const float* vector;
+    std::memcpy(&vector, slot, sizeof(vector));
+    return vector;
+  }
+
+  const VectorFunction distance_;
+  const size_t padded_dimension_;
+};
+
+// The level of a node, drawn from the distribution the paper gives: exp(-level * ln(m)). A function of
+// the ordinal alone, so that it needs no shared random state (splitmix64: Steele, Lea, Flood 2014).
+int LevelOf(uint32_t node, uint32_t m) {
+  uint64_t x = (uint64_t{node} + 1) * 0x9e3779b97f4a7c15;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+  x ^= x >> 31;
+  const double uniform = (static_cast<double>(x >> 11) + 0.5) * 0x1p-53;  // in (0, 1)
+  return static_cast<int>(-std::log(uniform) / std::log(m));
+}
+
+// The nearest of a queue whose top is the farthest. The standard keeps the container protected.
+hnswlib::tableint Nearest(const Candidates& candidates) {
+  struct Open : Candidates {
+    static const container_type& Container(const Candidates& queue) { return queue.*&Open::c; }
+  };
+  const auto& all = Open::Container(candidates);
+  return std::min_element(all.begin(), all.end())->second;
+}
+
+}  // namespace
+
+struct GraphBuilder::Impl {
+  Impl(const SegmentRows* rows, VectorFunction distance, uint32_t m, uint32_t ef_construction)
+      : rows(rows),
+        m(m),
+        space(distance, rows->padded_dimension()),
+        hnsw(&space, rows->capacity(), m, ef_construction) {}
+  // hnswlib frees the upper links of as many nodes as it counted; we count for it.
+  ~Impl() { hnsw.cur_element_count = rows->capacity(); }
+
+  // Makes the node's slot: no links yet, and where its vector is.
+  const void* PrepareSlot(uint32_t node, int level) {
+    const float* vector = rows->vector(node);
+    std::memset(hnsw.get_linklist0(node), 0, hnsw.size_links_level0_);
+    std::memcpy(hnsw.getDataByInternalId(node), &vector, sizeof(vector));
+    if (level > 0) {
+      hnsw.linkLists_[node] = static_cast<char*>(std::calloc(level, hnsw.size_links_per_element_));
+      if (hnsw.linkLists_[node] == nullptr) throw std::bad_alloc();
+    }
+    hnsw.element_levels_[node] = level;
+    return hnsw.getDataByInternalId(node);
+  }
+
+  // The node nearest to `data` that greedy steps reach from `from`, on levels above `level`.
+  uint32_t Descend(const void* data, EntryPoint from, int level) {
+    uint32_t nearest = from.node;
+    float best = Distance(data, nearest);
+    std::vector<uint32_t> links(m);
+    for (int l = from.level; l > level; --l) {
+      for (bool moved = true; moved;) {
+        moved = false;
+        for (uint32_t link : CopyLinks(nearest, l, links.data())) {
+          const float distance = Distance(data, link);
+          if (distance < best) {
+            best = distance;
+            nearest = link;
+            moved = true;
+          }
+        }
+      }
+    }
+    return nearest;
+  }
+
+  float Distance(const void* data, uint32_t node) {
+    return hnsw.fstdistfunc_(data, hnsw.getDataByInternalId(node), &space);
+  }
+
+  absl::Span<const uint32_t> CopyLinks(uint32_t node, int level, uint32_t* buffer) {
+    const std::lock_guard<std::mutex> lock(hnsw.link_list_locks_[node]);
+    const hnswlib::linklistsizeint* list = hnsw.get_linklist_at_level(node, level);
+    const size_t count = hnsw.getListCount(const_cast<hnswlib::linklistsizeint*>(list));
+    std::memcpy(buffer, list + 1, count * sizeof(uint32_t));
+    return {buffer, count};
+  }
+
+  const SegmentRows* const rows;
+  const uint32_t m;
+  PointerSpace space;
+  Hnsw hnsw;
+  mutable Mutex entry_mu;
+  EntryPoint entry ABSL_GUARDED_BY(entry_mu);
+};
+
+GraphBuilder::GraphBuilder(const SegmentRows* rows, VectorFunction distance, uint32_t m,
+                           uint32_t ef_construction)
+    : impl_(std::make_unique<Impl>(rows, distance, m, ef_construction)) {}
+
+GraphBuilder::~GraphBuilder() = default;
+
+void GraphBuilder::Insert(uint32_t node) {
+  Impl& impl = *impl_;
+  const int level = LevelOf(node, impl.m);
+  const void* data = impl.PrepareSlot(node, level);
+  EntryPoint from;
+  {
+    MutexLock lock(&impl.entry_mu);
+    from = impl.entry;
+    if (from.node == kNoNode) {
+      impl.entry = {node, level};
+      return;
+    }
+  }
+  uint32_t nearest = impl.Descend(data, from, level);
+  std::vector<Candidates> found(std::min(level, from.level) + 1);
+  for (int l = static_cast<int>(found.size()) - 1; l >= 0; --l) {
+    found[l] = impl.hnsw.searchBaseLayer(nearest, data, l);
+    nearest = Nearest(found[l]);
+  }
+  for (size_t l = 0; l < found.size(); ++l) {
+    impl.hnsw.mutuallyConnectNewElement(data, node, found[l], static_cast<int>(l), false);
+  }
+  MutexLock lock(&impl.entry_mu);
+  if (level > impl.entry.level) impl.entry = {node, level};
+}
+
+EntryPoint GraphBuilder::entry() const {
+  MutexLock lock(&impl_->entry_mu);
+  return impl_->entry;
+}
+
+absl::Span<const uint32_t> GraphBuilder::CopyLinks(uint32_t node, int level,
+                                                   uint32_t* buffer) const {
+  return impl_->CopyLinks(node, level, buffer);
+}
+
+size_t GraphBuilder::MaxLinks() const { return impl_->hnsw.maxM0_; }
+
+Graph GraphBuilder::Freeze(uint32_t nodes) const {
+  Graph graph(nodes, impl_->m);
+  std::vector<uint32_t> buffer(MaxLinks());
+  for (uint32_t node = 0; node < nodes; ++node) {
+    for (int level = 0; level <= impl_->hnsw.element_levels_[node]; ++level) {
+      graph.AddLevel(node, level, CopyLinks(node, level, buffer.data()));
+    }
+  }
+  graph.set_entry(entry());
+  return graph;
+}
+
+size_t GraphBuilder::memory_bytes() const {
+  const Hnsw& hnsw = impl_->hnsw;
+  return hnsw.max_elements_ *
+         (hnsw.size_data_per_element_ + sizeof(std::mutex) + sizeof(int) + sizeof(char*));
+}
+
+}  // namespace varve::index
