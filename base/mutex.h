@@ -10,9 +10,9 @@
 
 namespace varve {
 
-// A mutex that clang's thread-safety analysis checks at compile time and ThreadSanitizer understands
-// at run time. Not absl::Mutex: the system's Abseil is not instrumented, so ThreadSanitizer cannot see
-// its locks, and every proof would drown in false reports.
+// A mutex that clang's thread-safety analysis checks at compile time and ThreadSanitizer
+// understands at run time. Not absl::Mutex: the system's Abseil is not instrumented, so
+// ThreadSanitizer cannot see its locks, and every proof would drown in false reports.
 class ABSL_LOCKABLE Mutex {
  public:
   Mutex() = default;

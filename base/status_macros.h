@@ -6,11 +6,11 @@
 #include "absl/status/status.h"
 
 // Returns from the enclosing function when `expr`, an absl::Status, is not OK.
-#define VARVE_RETURN_IF_ERROR(expr)                     \
-  do {                                                  \
+#define VARVE_RETURN_IF_ERROR(expr)                                 \
+  do {                                                              \
     if (::absl::Status varve_status = (expr); !varve_status.ok()) { \
-      return varve_status;                              \
-    }                                                   \
+      return varve_status;                                          \
+    }                                                               \
   } while (false)
 
 // Evaluates `expr`, an absl::StatusOr, and assigns its value to `lhs`, or returns its status.

@@ -18,8 +18,8 @@ float HalfToFloat(uint16_t half) {
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000) << 16;
   const uint32_t magnitude = half & 0x7fff;
   if (magnitude >= 0x7c00) return std::bit_cast<float>(sign | 0x7f800000 | (magnitude << 13));
-  // Shifting moves the exponent's bits into place; the multiplication mends its bias and, in passing,
-  // normalises subnormals.
+  // Shifting moves the exponent's bits into place; the multiplication mends its bias and, in
+  // passing, normalises subnormals.
   const float scaled = std::bit_cast<float>(magnitude << 13) * 0x1p112f;
   return std::bit_cast<float>(std::bit_cast<uint32_t>(scaled) | sign);
 }
@@ -52,8 +52,8 @@ void ToFloat32(DType dtype, const char* in, size_t count, float* out) {
       return;
     case DType::kBF16:
       for (size_t i = 0; i < count; ++i) {
-        out[i] = std::bit_cast<float>(
-            static_cast<uint32_t>(LoadUnaligned<uint16_t>(in + 2 * i)) << 16);
+        out[i] =
+            std::bit_cast<float>(static_cast<uint32_t>(LoadUnaligned<uint16_t>(in + 2 * i)) << 16);
       }
       return;
     case DType::kU8:

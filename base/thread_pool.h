@@ -15,8 +15,8 @@
 namespace varve {
 
 // A fixed number of threads that run tasks in the order they came. Thread-safe.
-// The destructor runs what is queued, then joins. Tasks must not throw. The queue has no bound of its
-// own: whoever feeds it from outside bounds what it feeds (see server/rpc/admission.h).
+// The destructor runs what is queued, then joins. Tasks must not throw. The queue has no bound of
+// its own: whoever feeds it from outside bounds what it feeds (see server/rpc/admission.h).
 class ThreadPool {
  public:
   // `name` is what the threads are called in ps and gdb (15 characters at most). `niceness` above 0
@@ -28,8 +28,9 @@ class ThreadPool {
 
   void Schedule(absl::AnyInvocable<void()> task) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Runs body(0) ... body(count - 1) on the pool's threads and the calling one; returns when all are
-  // done. May be called from a task of this pool: the caller works itself, so it cannot deadlock.
+  // Runs body(0) ... body(count - 1) on the pool's threads and the calling one; returns when all
+  // are done. May be called from a task of this pool: the caller works itself, so it cannot
+  // deadlock.
   void ParallelFor(size_t count, const std::function<void(size_t)>& body);
 
   size_t threads() const { return threads_.size(); }
