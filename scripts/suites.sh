@@ -1,0 +1,72 @@
+# The suites of ./dev test: sourced by ./dev. Each suite_* function prints what it does and fails when
+# anything in it fails; run_suites goes through all of them whatever happens, and adds up.
+
+RESULTS=$TOOLS/results
+SUITES=(format shell proto unit asan tsan python)
+
+# Every C++ file of ours. By find, not by git: a machine may have no git.
+sources() { find base clients demo index server storage tests -name '*.cc' -o -name '*.h' | sort; }
+
+suite_format() { sources | xargs clang-format --dry-run --Werror; }
+
+suite_shell() { shellcheck -x dev .ci/run; }
+
+suite_proto() { $TOOLS/npm/node_modules/.bin/buf lint proto; }
+
+# Every test in every room. Builds everything else too, so that nothing rots unbuilt.
+suite_unit() { bazel_test unit //...; }
+
+# Memory errors and leaks, in the rooms that are ours.
+suite_asan() {
+  bazel_test asan --config=asan //base/... //clients/... //index/... //server/... //storage/...
+}
+
+# Races, where threads meet in our own code; RocksDB and gRPC are not instrumented, so the rooms that
+# rest on them are left to asan.
+suite_tsan() { bazel_test tsan --config=tsan //base/... //index/... //server/engine/...; }
+
+# What crosses rooms: a real server, every client, crashes, and the commands in the documents.
+suite_python() {
+  $TOOLS/python/bin/python -m pytest tests --junit-xml=$RESULTS/python.xml
+}
+
+# bazel_test NAME ARGS...: keeps going after failures and leaves $RESULTS/NAME.json, which names every
+# target that ran.
+bazel_test() {
+  local name=$1
+  shift
+  run_bazel test --keep_going --build_event_json_file=$RESULTS/"$name".json "$@"
+}
+
+setup_suites() {
+  install_packages "${BUILD_PACKAGES[@]}" "${PYTHON_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
+  setup_python
+  setup_buf
+  setup_grpcurl
+}
+
+run_suites() {
+  local name code began file summary=()
+  rm -rf $RESULTS
+  mkdir -p $RESULTS
+  for name in "$@"; do
+    say "suite $name"
+    began=$EPOCHREALTIME
+    code=0
+    "suite_$name" || code=$?
+    file=
+    case $name in
+      unit | asan | tsan) file=:$RESULTS/$name.json ;;
+      python) file=:$RESULTS/python.xml ;;
+    esac
+    summary+=("$name:$code:$(seconds_since "$began")$file")
+  done
+  say "results"
+  $TOOLS/python/bin/python tests/summary/summarize.py "${summary[@]}"
+}
+
+# Seconds, with a fraction, since $EPOCHREALTIME was $1.
+seconds_since() {
+  local micros=$((${EPOCHREALTIME/./} - ${1/./}))
+  printf '%d.%06d' $((micros / 1000000)) $((micros % 1000000))
+}
