@@ -2,6 +2,7 @@
 #define VARVE_SERVER_ENGINE_ENGINE_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -35,8 +36,8 @@ struct EngineStats {
 // Engine owns the namespaces of one data directory: all that the wire may call. Thread-safe.
 class Engine {
  public:
-  // Locks and opens the data directory and every namespace in it. When it returns, every record that
-  // was ever acknowledged can be read and searched; graphs are linked in the background.
+  // Locks and opens the data directory and every namespace in it. When it returns, every record
+  // that was ever acknowledged can be read and searched; graphs are linked in the background.
   static absl::StatusOr<std::unique_ptr<Engine>> Open(const EngineOptions& options);
   // Waits for writes under way, syncs, closes. No call may be running or come later.
   ~Engine();
@@ -50,11 +51,31 @@ class Engine {
   std::vector<NamespaceSchema> ListNamespaces(std::string_view after, size_t limit) const;
   absl::Status DeleteNamespace(std::string_view name);
 
-  // Calls `done` once all writes that returned before this call are on stable storage. Calls that come
-  // close together share one fsync. `done` must be brief: it runs on the sync thread.
+  // Calls `done` once all writes that returned before this call are on stable storage. Calls that
+  // come close together share one fsync. `done` must be brief: it runs on the sync thread.
   void SyncAsync(absl::AnyInvocable<void(absl::Status)> done);
 
   EngineStats Stats() const;
+
+ private:
+  // A namespace, or why it could not be opened: one that is broken never stops the others.
+  using Slot = absl::StatusOr<std::shared_ptr<Namespace>>;
+
+  Engine(const EngineOptions& options, std::unique_ptr<storage::DataDirectory> directory,
+         std::unique_ptr<storage::RecordStore> store);
+
+  absl::Status OpenNamespaces();
+
+  // Destroyed from the last to the first: namespaces before the pools that work for them, and those
+  // before the store.
+  const std::unique_ptr<storage::DataDirectory> directory_;
+  const std::unique_ptr<storage::RecordStore> store_;
+  ThreadPool index_pool_;
+  ThreadPool search_pool_;
+
+  Mutex ddl_mu_ ABSL_ACQUIRED_BEFORE(mu_);  // one namespace is made or deleted at a time
+  mutable Mutex mu_;
+  std::map<std::string, Slot, std::less<>> namespaces_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace varve::engine

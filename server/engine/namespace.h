@@ -1,6 +1,7 @@
 #ifndef VARVE_SERVER_ENGINE_NAMESPACE_H_
 #define VARVE_SERVER_ENGINE_NAMESPACE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -16,6 +17,7 @@
 #include "base/mutex.h"
 #include "base/thread_pool.h"
 #include "index/segment_set.h"
+#include "server/engine/batch.h"
 #include "server/engine/records.h"
 #include "server/engine/schema.h"
 #include "storage/record_store.h"
@@ -55,14 +57,14 @@ struct NamespaceStats {
   uint64_t index_memory_bytes = 0;
 };
 
-// One namespace: joins its records and its index. Thread-safe; writes are applied one at a time, reads
-// run beside them on a pinned view and see whole commits only.
+// One namespace: joins its records and its index. Thread-safe; writes are applied one at a time,
+// reads run beside them on a pinned view and see whole commits only.
 //
 // Every call on a namespace that has been deleted meanwhile is NotFound.
 class Namespace {
  public:
-  // Brings the index in line with the store: every stored row is in it when this returns (linked into
-  // graphs later, on `index_pool`). All that is passed must outlive the namespace.
+  // Brings the index in line with the store: every stored row is in it when this returns (linked
+  // into graphs later, on `index_pool`). All that is passed must outlive the namespace.
   static absl::StatusOr<std::shared_ptr<Namespace>> Open(const storage::NamespaceEntry& entry,
                                                          storage::RecordStore* store,
                                                          ThreadPool* index_pool,
@@ -73,9 +75,9 @@ class Namespace {
   // The producer's last committed batch; 0 when there is none.
   absl::StatusOr<uint64_t> ProducerPosition(std::string_view producer) const;
 
-  // Commits a batch. On return it is searchable and survives a killed process; RecordStore::SyncAsync
-  // makes it survive power loss.
-  // InvalidArgument names row and field; FailedPrecondition: a gap in the producer's batch numbers.
+  // Commits a batch. On return it is searchable and survives a killed process;
+  // RecordStore::SyncAsync makes it survive power loss. InvalidArgument names row and field;
+  // FailedPrecondition: a gap in the producer's batch numbers.
   absl::StatusOr<WriteResult> Upsert(const RecordsView& records, OnError on_error,
                                      const ProducerBatch& producer_batch = {})
       ABSL_LOCKS_EXCLUDED(write_mu_);
@@ -121,6 +123,49 @@ class Namespace {
 
   // Makes every later call NotFound and waits for a write that is under way.
   void MarkDeleted() ABSL_LOCKS_EXCLUDED(write_mu_);
+
+ private:
+  Namespace(const storage::NamespaceEntry& entry, NamespaceSchema schema,
+            storage::RecordStore* store, ThreadPool* index_pool, ThreadPool* search_pool);
+
+  // Gives the index every stored row.
+  absl::Status Recover();
+  absl::Status CheckNotDeleted() const;
+  // The field named, and its options now.
+  absl::StatusOr<FieldSchema> FindField(std::string_view name) const ABSL_LOCKS_EXCLUDED(mu_);
+  // OK when the namespace holds ids of this type, or none yet.
+  absl::Status CheckIdType(const IdsView& ids) const ABSL_LOCKS_EXCLUDED(mu_);
+
+  absl::StatusOr<WriteResult> CommitBatch(const RecordsView& records,
+                                          const std::vector<std::string_view>& keys,
+                                          CheckedBatch batch, const ProducerBatch& producer_batch)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
+  // Writes the commit to the store, then to the index.
+  absl::Status Apply(const storage::Commit& commit, DType dtype)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
+
+  absl::StatusOr<std::vector<index::Neighbor>> SearchOne(const index::SegmentView& view,
+                                                         const SearchQuery& query, size_t position,
+                                                         const index::SearchParams& params,
+                                                         const CallControl& control) const;
+  // Searches every query on `view`. Nullopt when vectors were asked for and a record found was
+  // replaced or deleted before its vector could be read: search again on a newer view.
+  absl::StatusOr<std::optional<SearchResult>> SearchView(const index::SegmentView& view,
+                                                         const SearchQuery& query,
+                                                         const index::SearchParams& params,
+                                                         const CallControl& control) const;
+
+  const storage::NamespaceNumber number_;
+  storage::RecordStore* const store_;
+  ThreadPool* const search_pool_;
+  const std::shared_ptr<index::SegmentSet> segments_;
+  std::atomic<bool> deleted_{false};
+
+  mutable Mutex mu_;
+  NamespaceSchema schema_ ABSL_GUARDED_BY(mu_);
+
+  Mutex write_mu_ ABSL_ACQUIRED_BEFORE(mu_);  // held through a whole commit: it makes the order
+  storage::CommitState state_ ABSL_GUARDED_BY(write_mu_);
 };
 
 }  // namespace varve::engine

@@ -1,0 +1,135 @@
+#include "server/engine/engine.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <thread>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "base/status_macros.h"
+#include "base/str_cat.h"
+
+namespace varve::engine {
+namespace {
+
+// Linking gives way to calls when cores are short.
+constexpr int kIndexNiceness = 5;
+
+size_t ThreadsOrCores(int threads) {
+  return threads > 0 ? threads : std::max(1u, std::thread::hardware_concurrency());
+}
+
+absl::Status NoSuchNamespace(std::string_view name) {
+  return absl::NotFoundError(StrCat("there is no namespace \"", name, "\""));
+}
+
+}  // namespace
+
+Engine::Engine(const EngineOptions& options, std::unique_ptr<storage::DataDirectory> directory,
+               std::unique_ptr<storage::RecordStore> store)
+    : directory_(std::move(directory)),
+      store_(std::move(store)),
+      index_pool_("varve-index", ThreadsOrCores(options.index_threads), kIndexNiceness),
+      search_pool_("varve-search", ThreadsOrCores(options.search_threads)) {}
+
+Engine::~Engine() = default;
+
+absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& options) {
+  VARVE_ASSIGN_OR_RETURN(auto directory, storage::DataDirectory::Open(options.data_dir));
+  VARVE_ASSIGN_OR_RETURN(auto store, storage::RecordStore::Open(directory->records_path(),
+                                                                storage::RecordStoreOptions()));
+  std::unique_ptr<Engine> engine(new Engine(options, std::move(directory), std::move(store)));
+  VARVE_RETURN_IF_ERROR(engine->OpenNamespaces());
+  return engine;
+}
+
+absl::Status Engine::OpenNamespaces() {
+  VARVE_ASSIGN_OR_RETURN(const auto entries, store_->ListNamespaces());
+  search_pool_.ParallelFor(entries.size(), [&](size_t i) {
+    Slot slot = Namespace::Open(entries[i], store_.get(), &index_pool_, &search_pool_);
+    MutexLock lock(&mu_);
+    namespaces_.emplace(entries[i].name, std::move(slot));
+  });
+  return absl::OkStatus();
+}
+
+absl::StatusOr<NamespaceSchema> Engine::CreateNamespace(NamespaceSchema schema) {
+  VARVE_RETURN_IF_ERROR(ValidateSchema(schema));
+  schema.create_time = absl::Now();
+  MutexLock ddl_lock(&ddl_mu_);
+  {
+    MutexLock lock(&mu_);
+    if (namespaces_.contains(schema.name)) {
+      return absl::AlreadyExistsError(StrCat("namespace \"", schema.name, "\" exists already"));
+    }
+  }
+  storage::NamespaceEntry entry{.name = schema.name, .schema = SerializeSchema(schema)};
+  VARVE_ASSIGN_OR_RETURN(entry.number, store_->CreateNamespace(entry.name, entry.schema));
+  VARVE_ASSIGN_OR_RETURN(auto opened,
+                         Namespace::Open(entry, store_.get(), &index_pool_, &search_pool_));
+  schema = opened->schema();
+  MutexLock lock(&mu_);
+  namespaces_.emplace(schema.name, std::move(opened));
+  return schema;
+}
+
+absl::StatusOr<std::shared_ptr<Namespace>> Engine::FindNamespace(std::string_view name) const {
+  MutexLock lock(&mu_);
+  const auto found = namespaces_.find(name);
+  if (found == namespaces_.end()) return NoSuchNamespace(name);
+  return found->second;
+}
+
+std::vector<NamespaceSchema> Engine::ListNamespaces(std::string_view after, size_t limit) const {
+  MutexLock lock(&mu_);
+  std::vector<NamespaceSchema> schemas;
+  for (auto it = namespaces_.upper_bound(after); it != namespaces_.end(); ++it) {
+    if (schemas.size() == limit) break;
+    if (it->second.ok()) {
+      schemas.push_back((*it->second)->schema());
+    } else {
+      schemas.push_back({.name = it->first});  // broken: its name is all that is sure
+    }
+  }
+  return schemas;
+}
+
+absl::Status Engine::DeleteNamespace(std::string_view name) {
+  MutexLock ddl_lock(&ddl_mu_);
+  VARVE_ASSIGN_OR_RETURN(const auto entries, store_->ListNamespaces());
+  const auto entry = std::find_if(entries.begin(), entries.end(),
+                                  [&](const auto& candidate) { return candidate.name == name; });
+  if (entry == entries.end()) return NoSuchNamespace(name);
+  {
+    MutexLock lock(&mu_);
+    const auto found = namespaces_.find(name);
+    if (found != namespaces_.end()) {
+      // Under mu_, so that nobody finds it afterwards; a write under way is short.
+      if (found->second.ok()) (*found->second)->MarkDeleted();
+      namespaces_.erase(found);
+    }
+  }
+  return store_->DropNamespace(entry->number, name);
+}
+
+void Engine::SyncAsync(absl::AnyInvocable<void(absl::Status)> done) {
+  store_->SyncAsync(std::move(done));
+}
+
+EngineStats Engine::Stats() const {
+  EngineStats stats;
+  {
+    MutexLock lock(&mu_);
+    stats.namespaces = namespaces_.size();
+  }
+  // Files come and go while we look: what cannot be read now is not counted.
+  std::error_code ignored;
+  for (std::filesystem::recursive_directory_iterator it(directory_->path(), ignored), end;
+       it != end; it.increment(ignored)) {
+    const uintmax_t size = it->is_regular_file(ignored) ? it->file_size(ignored) : 0;
+    if (!ignored) stats.disk_bytes += size;
+  }
+  return stats;
+}
+
+}  // namespace varve::engine
