@@ -63,8 +63,9 @@ std::shared_ptr<const SealedSegment> ActiveSegment::Seal() const {
 
 absl::Status ActiveSegment::Search(const SegmentQuery& query, uint32_t visible,
                                    TopK<Candidate>* nearest) const {
-  // The graph may hold rows beyond `linked` and `visible`: the walk passes through them, and results
-  // are taken from below both, so no row is found twice and none that the reader must not see.
+  // The graph may hold rows beyond `linked` and `visible`: the walk passes through them, and
+  // results are taken from below both, so no row is found twice and none that the reader must not
+  // see.
   const uint32_t linked = std::min(linked_.load(std::memory_order_acquire), visible);
   if (!WorthWalking(query, linked, m_)) return Scan(query, 0, visible, nearest);
   std::vector<uint32_t> buffer(builder_->MaxLinks());

@@ -15,11 +15,12 @@
 
 namespace varve::index {
 
-// A segment that is being filled. Rows are committed to its tail, which searches scan exactly; linkers
-// take them from there into a growing graph, which searches walk. Every committed row is in one of the
-// two, so it can be found from its commit on.
+// A segment that is being filled. Rows are committed to its tail, which searches scan exactly;
+// linkers take them from there into a growing graph, which searches walk. Every committed row is in
+// one of the two, so it can be found from its commit on.
 //
-// Threads: one writer appends rows (through shared_rows()) and commits them; any number link and search.
+// Threads: one writer appends rows (through shared_rows()) and commits them; any number link and
+// search.
 class ActiveSegment final : public Segment {
  public:
   ActiveSegment(uint64_t id, VectorSpace space, const IndexOptions& options);
@@ -31,8 +32,8 @@ class ActiveSegment final : public Segment {
   // can be sealed. Does nothing when there is nothing to take.
   bool LinkSome() ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Rows that wait for a linker to take them. A few rows are better scanned than linked, so none waits
-  // before there are enough for a graph.
+  // Rows that wait for a linker to take them. A few rows are better scanned than linked, so none
+  // waits before there are enough for a graph.
   uint32_t Waiting() const ABSL_LOCKS_EXCLUDED(mu_);
   // Rows numbered below `row` that are to be linked and are not linked yet, taken or not.
   uint32_t Unlinked(uint64_t row) const ABSL_LOCKS_EXCLUDED(mu_);

@@ -17,9 +17,9 @@ struct EntryPoint {
   int level = -1;
 };
 
-// A finished HNSW graph in flat arrays (Malkov and Yashunin, "Efficient and robust approximate nearest
-// neighbor search using Hierarchical Navigable Small World graphs", 2016). Nodes are ordinals of a
-// segment. Immutable once built; any thread may read it.
+// A finished HNSW graph in flat arrays (Malkov and Yashunin, "Efficient and robust approximate
+// nearest neighbor search using Hierarchical Navigable Small World graphs", 2016). Nodes are
+// ordinals of a segment. Immutable once built; any thread may read it.
 class Graph {
  public:
   // Links per node: at most `m` in the upper levels, 2 * m at level 0.

@@ -42,8 +42,9 @@ class PointerSpace : public hnswlib::SpaceInterface<float> {
   const size_t padded_dimension_;
 };
 
-// The level of a node, drawn from the distribution the paper gives: exp(-level * ln(m)). A function of
-// the ordinal alone, so that it needs no shared random state (splitmix64: Steele, Lea, Flood 2014).
+// The level of a node, drawn from the distribution the paper gives: exp(-level * ln(m)). A function
+// of the ordinal alone, so that it needs no shared random state (splitmix64: Steele, Lea, Flood
+// 2014).
 int LevelOf(uint32_t node, uint32_t m) {
   uint64_t x = (uint64_t{node} + 1) * 0x9e3779b97f4a7c15;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;

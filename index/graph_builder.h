@@ -12,11 +12,11 @@
 namespace varve::index {
 
 // Grows an HNSW graph over the rows of a segment, by hnswlib: its candidate search and its linking
-// heuristic, driven by an insertion of our own. hnswlib's addPoint lets a node be reached before its
-// lower levels are linked, races on its entry point and its random numbers, and forbids searching
-// meanwhile. Here a node's candidates are found first, level by level downwards, and then linked from
-// level 0 upwards, so that whoever can reach a node finds it whole; walks read a node's links under
-// the same lock that linking takes.
+// heuristic, driven by an insertion of our own. hnswlib's addPoint lets a node be reached before
+// its lower levels are linked, races on its entry point and its random numbers, and forbids
+// searching meanwhile. Here a node's candidates are found first, level by level downwards, and then
+// linked from level 0 upwards, so that whoever can reach a node finds it whole; walks read a node's
+// links under the same lock that linking takes.
 //
 // Thread-safe: any number of threads may insert (different nodes) and walk at once.
 // This is the only user of hnswlib: its headers may be included in one translation unit only.

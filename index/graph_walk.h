@@ -47,12 +47,13 @@ class VisitedSet {
   uint32_t epoch_ = 0;
 };
 
-// A best-first walk through an HNSW graph (Malkov and Yashunin, algorithms 2 and 5), for graphs that
-// stand still and graphs that grow alike:
+// A best-first walk through an HNSW graph (Malkov and Yashunin, algorithms 2 and 5), for graphs
+// that stand still and graphs that grow alike:
 //   links(node, level)  the node's links, valid until the next call
 //   distance(node)      raw distance of the query from a node
 //   prefetch(node)      begins to fetch what distance(node) will read
-//   accept(node)        whether a node may be a result. Others are walked through all the same, so that
+//   accept(node)        whether a node may be a result. Others are walked through all the same, so
+//   that
 //                       dead rows cost time but no recall
 template <typename Links, typename Distance, typename Prefetch, typename Accept>
 class GraphWalk {
@@ -60,8 +61,8 @@ class GraphWalk {
   GraphWalk(Links links, Distance distance, Prefetch prefetch, Accept accept)
       : links_(links), distance_(distance), prefetch_(prefetch), accept_(accept) {}
 
-  // Offers the `ef` nearest accepted nodes of a graph of up to `nodes` nodes to `nearest`, which keeps
-  // `ef`. Cancelled or DeadlineExceeded when `control` says so.
+  // Offers the `ef` nearest accepted nodes of a graph of up to `nodes` nodes to `nearest`, which
+  // keeps `ef`. Cancelled or DeadlineExceeded when `control` says so.
   absl::Status Run(EntryPoint entry, size_t nodes, const CallControl& control,
                    TopK<Candidate>* nearest) {
     thread_local VisitedSet visited;

@@ -67,9 +67,9 @@ class Segment {
   absl::Status Scan(const SegmentQuery& query, uint32_t begin, uint32_t end,
                     TopK<Candidate>* nearest) const;
 
-  // Whether a graph over `rows` rows is worth walking: a walk looks at about m new rows for each of the
-  // ef it keeps, and at more where many are dead. When that comes to as many as there are, scanning
-  // them is cheaper, and exact.
+  // Whether a graph over `rows` rows is worth walking: a walk looks at about m new rows for each of
+  // the ef it keeps, and at more where many are dead. When that comes to as many as there are,
+  // scanning them is cheaper, and exact.
   bool WorthWalking(const SegmentQuery& query, uint32_t rows, uint32_t m) const;
 
   // Walks a graph of `nodes` nodes over these rows; `links(node, level)` reads it.
@@ -87,7 +87,9 @@ template <typename Links>
 absl::Status Segment::Walk(const SegmentQuery& query, EntryPoint entry, uint32_t nodes, Links links,
                            TopK<Candidate>* nearest) const {
   const SegmentRows& rows = *rows_;
-  auto distance = [&](uint32_t node) { return space_.RawDistance(query.vector, rows.vector(node)); };
+  auto distance = [&](uint32_t node) {
+    return space_.RawDistance(query.vector, rows.vector(node));
+  };
   auto prefetch = [&](uint32_t node) { __builtin_prefetch(rows.vector(node)); };
   auto accept = [&](uint32_t node) { return node < nodes && rows.LiveAt(node, query.sequence); };
   return GraphWalk(links, distance, prefetch, accept)

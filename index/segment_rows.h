@@ -14,9 +14,9 @@
 
 namespace varve::index {
 
-// The rows of one segment, column by column and append-only: row numbers (ascending), labels (opaque
-// bytes that come back with a search), vectors, and the commit at which each row died. A row's position
-// in the segment is its ordinal.
+// The rows of one segment, column by column and append-only: row numbers (ascending), labels
+// (opaque bytes that come back with a search), vectors, and the commit at which each row died. A
+// row's position in the segment is its ordinal.
 //
 // One writer appends and marks rows dead. Readers run beside it without a lock: they touch only
 // ordinals that were published to them (by SegmentSet's view), and what is published never moves.
@@ -32,8 +32,8 @@ class SegmentRows {
   // Copies the labels of the rows to be appended next to memory of the segment's own and makes each
   // view point there.
   void CopyLabels(std::vector<std::string_view>* labels);
-  // The row is invisible to readers of commit `sequence` and later. Readers of earlier ones still see
-  // it.
+  // The row is invisible to readers of commit `sequence` and later. Readers of earlier ones still
+  // see it.
   void MarkDead(uint32_t ordinal, uint64_t sequence);
   size_t size() const { return size_; }
 

@@ -32,10 +32,7 @@ std::shared_ptr<SegmentSet> SegmentSet::Create(VectorSpace space, const IndexOpt
 }
 
 SegmentSet::SegmentSet(VectorSpace space, const IndexOptions& options, ThreadPool* pool)
-    : space_(space),
-      pool_(pool),
-      options_(options),
-      view_(std::make_shared<SegmentView>()) {}
+    : space_(space), pool_(pool), options_(options), view_(std::make_shared<SegmentView>()) {}
 
 void SegmentSet::Commit(uint64_t sequence, uint64_t next_row, const NewRows& added,
                         absl::Span<const uint64_t> dead_rows) {

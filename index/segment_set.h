@@ -22,9 +22,9 @@
 
 namespace varve::index {
 
-// New rows of one commit, column by column: row numbers (ascending, above all before), labels (opaque
-// bytes that a search gives back) and vectors. `vectors[i]` is the bytes of row i in `dtype`, finite and,
-// under cosine, not zero: the caller has checked.
+// New rows of one commit, column by column: row numbers (ascending, above all before), labels
+// (opaque bytes that a search gives back) and vectors. `vectors[i]` is the bytes of row i in
+// `dtype`, finite and, under cosine, not zero: the caller has checked.
 struct NewRows {
   absl::Span<const uint64_t> rows;
   absl::Span<const std::string_view> labels;
@@ -32,8 +32,8 @@ struct NewRows {
   absl::Span<const std::string_view> vectors;
 };
 
-// What a search sees: the rows published when it was pinned, as of its commit. Co-owns its segments:
-// hold it for one query, not longer. Immutable.
+// What a search sees: the rows published when it was pinned, as of its commit. Co-owns its
+// segments: hold it for one query, not longer. Immutable.
 struct SegmentView {
   struct Part {
     std::shared_ptr<const Segment> segment;
@@ -64,8 +64,8 @@ struct IndexingProgress {
 };
 
 // The index of one field: the segments of its rows, oldest first, of which the last takes new rows.
-// Commits come from one writer at a time. Searches run beside it on pinned views and see whole commits
-// only. Rows are linked in the background, on the pool; full segments are sealed there.
+// Commits come from one writer at a time. Searches run beside it on pinned views and see whole
+// commits only. Rows are linked in the background, on the pool; full segments are sealed there.
 //
 // Thread-safe, but for Commit: one caller at a time.
 class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
@@ -75,20 +75,21 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
                                             ThreadPool* pool);
   SegmentSet(VectorSpace space, const IndexOptions& options, ThreadPool* pool);
 
-  // Adds rows and marks others dead, visible together from commit `sequence` on, which must be above the
-  // one before. `next_row` is above every row so far.
+  // Adds rows and marks others dead, visible together from commit `sequence` on, which must be
+  // above the one before. `next_row` is above every row so far.
   void Commit(uint64_t sequence, uint64_t next_row, const NewRows& added,
               absl::Span<const uint64_t> dead_rows) ABSL_LOCKS_EXCLUDED(mu_);
 
   std::shared_ptr<const SegmentView> Pin() const ABSL_LOCKS_EXCLUDED(mu_);
 
-  // The k rows of the view nearest to `query` (as VectorSpace::Load makes it), nearest first; of equal
-  // distances the lower row first.
+  // The k rows of the view nearest to `query` (as VectorSpace::Load makes it), nearest first; of
+  // equal distances the lower row first.
   absl::StatusOr<std::vector<Neighbor>> Search(const SegmentView& view, const float* query,
                                                const SearchParams& params,
                                                const CallControl& control) const;
 
-  // Calls `ready` when fewer than max_unindexed_rows wait to be linked: now, or later from the pool.
+  // Calls `ready` when fewer than max_unindexed_rows wait to be linked: now, or later from the
+  // pool.
   void WhenRoom(absl::AnyInvocable<void()> ready) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Options of segments begun from now on, and of scheduling at once.

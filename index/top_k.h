@@ -9,7 +9,8 @@
 
 namespace varve::index {
 
-// The k smallest of what is offered. T needs operator<; of equal values any may stay. Not thread-safe.
+// The k smallest of what is offered. T needs operator<; of equal values any may stay. Not
+// thread-safe.
 template <typename T>
 class TopK {
  public:

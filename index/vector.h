@@ -9,14 +9,15 @@
 namespace varve::index {
 
 // How one field compares vectors: which form it keeps them in, and which kernel orders them. A raw
-// distance is what the kernel gives and orders as the metric does; Report turns it into the metric's own
-// terms. Immutable; copy it freely.
+// distance is what the kernel gives and orders as the metric does; Report turns it into the
+// metric's own terms. Immutable; copy it freely.
 class VectorSpace {
  public:
   VectorSpace(Metric metric, size_t dimension);
 
-  // Brings one vector (dimension() elements of `dtype` at `bytes`) into the form that is kept: float32,
-  // of length 1 under cosine, zeros up to the padded dimension. `out` is aligned (see kVectorAlignment).
+  // Brings one vector (dimension() elements of `dtype` at `bytes`) into the form that is kept:
+  // float32, of length 1 under cosine, zeros up to the padded dimension. `out` is aligned (see
+  // kVectorAlignment).
   void Load(DType dtype, const char* bytes, float* out) const;
   // The same, in memory of its own: a query.
   hwy::AlignedFreeUniquePtr<float[]> Load(DType dtype, const char* bytes) const;

@@ -59,7 +59,8 @@ HWY_EXPORT(NegatedDot);
 
 Kernels BestKernels() {
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  return {.squared_l2 = &HWY_DYNAMIC_DISPATCH(SquaredL2), .negated_dot = &HWY_DYNAMIC_DISPATCH(NegatedDot)};
+  return {.squared_l2 = &HWY_DYNAMIC_DISPATCH(SquaredL2),
+          .negated_dot = &HWY_DYNAMIC_DISPATCH(NegatedDot)};
 }
 
 }  // namespace varve::index

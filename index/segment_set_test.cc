@@ -1,0 +1,319 @@
+#include "index/segment_set.h"
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace varve::index {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr IndexOptions kSmallSegments = {.segment_size_threshold = 2000};
+
+// A segment set with a writer that numbers rows and commits as the engine does, and remembers vectors so
+// that answers can be checked against brute force.
+class Fixture {
+ public:
+  Fixture(Metric metric, size_t dimension, const IndexOptions& options = {}, size_t threads = 2)
+      : dimension_(dimension),
+        pool_("test-index", threads),
+        set_(SegmentSet::Create(VectorSpace(metric, dimension), options, &pool_)) {}
+
+  // Commits vectors as new rows; returns the number of the first.
+  uint64_t Add(const std::vector<std::vector<float>>& vectors,
+               const std::vector<uint64_t>& dead_rows = {}) {
+    const uint64_t first = next_row_;
+    std::vector<uint64_t> rows;
+    std::vector<std::string> labels;
+    std::vector<std::string_view> label_views, bytes;
+    labels.reserve(vectors.size());
+    for (const auto& vector : vectors) {
+      rows.push_back(next_row_);
+      labels.push_back("label-" + std::to_string(next_row_));
+      label_views.push_back(labels.back());
+      bytes.emplace_back(reinterpret_cast<const char*>(vector.data()), dimension_ * sizeof(float));
+      live_[next_row_++] = vector;
+    }
+    for (uint64_t row : dead_rows) live_.erase(row);
+    set_->Commit(++sequence_, next_row_, {.rows = rows, .labels = label_views, .vectors = bytes},
+                 dead_rows);
+    return first;
+  }
+  void Delete(const std::vector<uint64_t>& rows) { Add({}, rows); }
+
+  std::vector<Neighbor> Search(const SegmentView& view, const std::vector<float>& query,
+                               const SearchParams& params) const {
+    const auto loaded =
+        set_->space().Load(DType::kF32, reinterpret_cast<const char*>(query.data()));
+    auto found = set_->Search(view, loaded.get(), params, CallControl());
+    EXPECT_TRUE(found.ok()) << found.status();
+    return *std::move(found);
+  }
+  std::vector<uint64_t> SearchRows(const std::vector<float>& query, const SearchParams& params) {
+    view_ = set_->Pin();
+    std::vector<uint64_t> rows;
+    for (const Neighbor& neighbor : Search(*view_, query, params)) rows.push_back(neighbor.row);
+    return rows;
+  }
+
+  std::vector<uint64_t> BruteForce(const std::vector<float>& query, size_t k) const {
+    std::vector<std::pair<float, uint64_t>> all;
+    const VectorSpace& space = set_->space();
+    const auto q = space.Load(DType::kF32, reinterpret_cast<const char*>(query.data()));
+    for (const auto& [row, vector] : live_) {
+      const auto v = space.Load(DType::kF32, reinterpret_cast<const char*>(vector.data()));
+      all.emplace_back(space.RawDistance(q.get(), v.get()), row);
+    }
+    std::sort(all.begin(), all.end());
+    std::vector<uint64_t> rows;
+    for (size_t i = 0; i < std::min(k, all.size()); ++i) rows.push_back(all[i].second);
+    return rows;
+  }
+
+  // Share of the true k nearest that searches at the default effort find.
+  double Recall(const std::vector<std::vector<float>>& queries, size_t k) {
+    size_t found = 0, wanted = 0;
+    for (const auto& query : queries) {
+      const std::vector<uint64_t> truth = BruteForce(query, k);
+      const std::vector<uint64_t> got = SearchRows(query, {.k = k, .ef = 64});
+      for (uint64_t row : truth) found += std::count(got.begin(), got.end(), row);
+      wanted += truth.size();
+    }
+    return static_cast<double>(found) / static_cast<double>(wanted);
+  }
+
+  // Lets the pool link all that waits.
+  void WaitUntilIndexed() {
+    while (set_->Progress(next_row_).unindexed_rows > 0) std::this_thread::yield();
+  }
+
+  SegmentSet& set() { return *set_; }
+  const std::map<uint64_t, std::vector<float>>& live() const { return live_; }
+  uint64_t next_row() const { return next_row_; }
+
+ private:
+  const size_t dimension_;
+  ThreadPool pool_;
+  std::shared_ptr<SegmentSet> set_;
+  std::shared_ptr<const SegmentView> view_;
+  std::map<uint64_t, std::vector<float>> live_;
+  uint64_t next_row_ = 1;
+  uint64_t sequence_ = 0;
+};
+
+// Points about a few centres, as embeddings are.
+std::vector<std::vector<float>> Clustered(size_t count, size_t dimension, uint32_t seed) {
+  std::mt19937 centre_random(7), random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<std::vector<float>> centres(20, std::vector<float>(dimension));
+  for (auto& centre : centres) {
+    for (float& x : centre) x = 2 * normal(centre_random);
+  }
+  std::vector<std::vector<float>> vectors(count);
+  for (auto& vector : vectors) {
+    vector = centres[random() % centres.size()];
+    for (float& x : vector) x += normal(random);
+  }
+  return vectors;
+}
+
+TEST(SegmentSetTest, AnEmptySetFindsNothing) {
+  Fixture fixture(Metric::kL2, 2);
+  EXPECT_THAT(fixture.SearchRows({1, 0}, {.k = 3, .ef = 64}), IsEmpty());
+}
+
+TEST(SegmentSetTest, DistancesAreInTheMetricsOwnTerms) {
+  struct Case {
+    Metric metric;
+    float distance;
+  };
+  for (const Case& c : {Case{Metric::kL2, 5.0f}, {Metric::kCosine, 0.0f}, {Metric::kDot, -10.0f}}) {
+    Fixture fixture(c.metric, 2);
+    fixture.Add({{2, 4}});
+    const auto view = fixture.set().Pin();
+    const auto found = fixture.Search(*view, {1, 2}, {.k = 1, .ef = 1});
+    ASSERT_EQ(found.size(), 1u);
+    EXPECT_NEAR(found[0].distance, c.distance, 1e-6);
+    EXPECT_EQ(found[0].label, "label-1");
+  }
+}
+
+TEST(SegmentSetTest, ACommittedRowIsFoundAtOnce) {
+  Fixture fixture(Metric::kL2, 8, kSmallSegments);
+  const auto vectors = Clustered(5000, 8, 1);
+  for (size_t i = 0; i < vectors.size(); i += 100) {
+    const uint64_t row = fixture.Add({vectors.begin() + i, vectors.begin() + i + 100});
+    EXPECT_THAT(fixture.SearchRows(vectors[i], {.k = 1, .ef = 64}), ElementsAre(row));
+  }
+}
+
+TEST(SegmentSetTest, AViewSeesItsOwnCommitWhateverComesLater) {
+  Fixture fixture(Metric::kL2, 2);
+  fixture.Add({{0, 0}, {1, 0}});
+  const auto before = fixture.set().Pin();
+  fixture.Add({{0, 0.1f}}, {1});  // row 3 replaces row 1
+  std::vector<uint64_t> rows;
+  for (const auto& neighbor : fixture.Search(*before, {0, 0}, {.k = 3, .ef = 3})) {
+    rows.push_back(neighbor.row);
+  }
+  EXPECT_THAT(rows, ElementsAre(1, 2));
+  EXPECT_THAT(fixture.SearchRows({0, 0}, {.k = 3, .ef = 3}), ElementsAre(3, 2));
+  EXPECT_EQ(before->live_rows, 2u);
+  EXPECT_EQ(fixture.set().Pin()->live_rows, 2u);
+}
+
+TEST(SegmentSetTest, FullSegmentsAreSealedAndTheNextOneBegins) {
+  Fixture fixture(Metric::kL2, 8, kSmallSegments);
+  fixture.Add(Clustered(5000, 8, 1));
+  fixture.WaitUntilIndexed();
+  while (fixture.set().Segments()[1].state != SegmentState::kSealed) std::this_thread::yield();
+  const auto segments = fixture.set().Segments();
+  ASSERT_EQ(segments.size(), 3u);
+  EXPECT_EQ(segments[0].state, SegmentState::kSealed);
+  EXPECT_EQ(segments[0].rows, 2000u);
+  EXPECT_EQ(segments[2].state, SegmentState::kActive);
+  EXPECT_EQ(segments[2].rows, 1000u);
+}
+
+TEST(SegmentSetTest, ExactSearchEqualsBruteForceInEveryMetric) {
+  for (Metric metric : {Metric::kL2, Metric::kCosine, Metric::kDot}) {
+    Fixture fixture(metric, 24, kSmallSegments);
+    fixture.Add(Clustered(4500, 24, 1));
+    fixture.Delete({1, 17, 2500, 4500});
+    for (const auto& query : Clustered(20, 24, 2)) {
+      EXPECT_EQ(fixture.SearchRows(query, {.k = 25, .exact = true}), fixture.BruteForce(query, 25));
+    }
+  }
+}
+
+TEST(SegmentSetTest, RecallIsHighInEveryMetricWhetherLinkedOrNot) {
+  for (Metric metric : {Metric::kL2, Metric::kCosine, Metric::kDot}) {
+    Fixture fixture(metric, 24, kSmallSegments);
+    fixture.Add(Clustered(7000, 24, 1));
+    const auto queries = Clustered(50, 24, 2);
+    EXPECT_GT(fixture.Recall(queries, 10), 0.97);
+    fixture.WaitUntilIndexed();
+    EXPECT_GT(fixture.Recall(queries, 10), 0.97);
+  }
+}
+
+TEST(SegmentSetTest, RecallStaysHighWhenMostRowsAreDead) {
+  for (const uint64_t keep_one_in : {2, 10, 200}) {
+    Fixture fixture(Metric::kL2, 24, kSmallSegments);
+    fixture.Add(Clustered(6000, 24, 1));
+    fixture.WaitUntilIndexed();
+    std::vector<uint64_t> dead;
+    for (uint64_t row = 1; row <= 6000; ++row) {
+      if (row % keep_one_in != 0) dead.push_back(row);
+    }
+    fixture.Delete(dead);
+    EXPECT_GT(fixture.Recall(Clustered(50, 24, 2), 10), 0.97) << keep_one_in;
+  }
+}
+
+TEST(SegmentSetTest, ResultsNumberTenThousandWhenAskedFor) {
+  Fixture fixture(Metric::kL2, 4, {.segment_size_threshold = 20'000});
+  fixture.Add(Clustered(12'000, 4, 1));
+  fixture.WaitUntilIndexed();
+  const std::vector<float> query(4, 0.5f);
+  EXPECT_EQ(fixture.SearchRows(query, {.k = 10'000, .ef = 64}), fixture.BruteForce(query, 10'000));
+}
+
+TEST(SegmentSetTest, ManyEqualVectorsAreAllFound) {
+  Fixture fixture(Metric::kL2, 4, kSmallSegments);
+  fixture.Add(std::vector<std::vector<float>>(3000, {1, 2, 3, 4}));
+  fixture.WaitUntilIndexed();
+  EXPECT_EQ(fixture.SearchRows({1, 2, 3, 4}, {.k = 100, .ef = 100}).size(), 100u);
+}
+
+TEST(SegmentSetTest, SearchStopsWhenItsCallIsCancelled) {
+  Fixture fixture(Metric::kL2, 4);
+  fixture.Add({{1, 2, 3, 4}});
+  CallControl control;
+  control.Cancel();
+  const float query[16] = {};
+  alignas(64) float aligned[16] = {};
+  std::copy(query, query + 16, aligned);
+  EXPECT_EQ(fixture.set()
+                .Search(*fixture.set().Pin(), aligned, {.k = 1, .ef = 1}, control)
+                .status()
+                .code(),
+            absl::StatusCode::kCancelled);
+}
+
+TEST(SegmentSetTest, WritersWaitWhileTooManyRowsAreUnindexed) {
+  Fixture fixture(Metric::kL2, 8, {.max_unindexed_rows = 1500});
+  std::atomic<int> ready = 0;
+  fixture.set().WhenRoom([&] { ++ready; });
+  EXPECT_EQ(ready, 1);
+  fixture.Add(Clustered(20'000, 8, 1));
+  EXPECT_GT(fixture.set().Progress(fixture.next_row()).unindexed_rows, 1500u);
+  fixture.set().WhenRoom([&] { ++ready; });
+  EXPECT_EQ(ready, 1);
+  while (ready < 2) std::this_thread::yield();
+  EXPECT_LT(fixture.set().Progress(fixture.next_row()).unindexed_rows, 1500u);
+}
+
+TEST(SegmentSetTest, ProgressCountsTheRowsBelowTheOneAskedFor) {
+  Fixture fixture(Metric::kL2, 8, kSmallSegments);
+  fixture.Add(Clustered(3000, 8, 1));
+  EXPECT_EQ(fixture.set().Progress(1001).total_rows, 1000u);
+  EXPECT_EQ(fixture.set().Progress(3001).total_rows, 3000u);
+  fixture.WaitUntilIndexed();
+  EXPECT_EQ(fixture.set().Progress(3001).unindexed_rows, 0u);
+}
+
+// Searches, commits, deletes, linking and sealing all at once. Run under ThreadSanitizer, this is the
+// proof that walks through a growing graph are sound.
+TEST(SegmentSetTest, SearchesBesideCommitsLinkingAndSealingSeeWholeCommits) {
+  constexpr size_t kBatch = 50, kBatches = 160;
+  Fixture fixture(Metric::kL2, 8, {.ef_construction = 60, .segment_size_threshold = 2000});
+  const auto vectors = Clustered(kBatch * kBatches, 8, 3);
+  std::atomic<bool> done = false;
+  auto reader = [&](uint32_t seed) {
+    std::mt19937 random(seed);
+    while (!done) {
+      const auto view = fixture.set().Pin();
+      const bool exact = random() % 4 == 0;
+      const auto found = fixture.Search(*view, vectors[random() % vectors.size()],
+                                        {.k = 10, .ef = 32, .exact = exact});
+      std::set<uint64_t> rows;
+      for (const Neighbor& neighbor : found) {
+        EXPECT_LT(neighbor.row, view->next_row);
+        EXPECT_EQ(neighbor.label, "label-" + std::to_string(neighbor.row));
+        EXPECT_TRUE(rows.insert(neighbor.row).second) << "found twice: " << neighbor.row;
+      }
+      EXPECT_EQ(found.size(), std::min<uint64_t>(10, view->live_rows));
+    }
+  };
+  std::thread first(reader, 1), second(reader, 2);
+  std::mt19937 random(4);
+  for (size_t batch = 0; batch < kBatches; ++batch) {
+    std::set<uint64_t> dead;
+    while (batch > 0 && dead.size() < 10) {
+      const uint64_t row = 1 + random() % (batch * kBatch);
+      if (fixture.live().contains(row)) dead.insert(row);
+    }
+    fixture.Add({vectors.begin() + batch * kBatch, vectors.begin() + (batch + 1) * kBatch},
+                {dead.begin(), dead.end()});
+  }
+  fixture.WaitUntilIndexed();
+  done = true;
+  first.join();
+  second.join();
+  EXPECT_GT(fixture.Recall(Clustered(30, 8, 5), 10), 0.95);
+}
+
+}  // namespace
+}  // namespace varve::index
