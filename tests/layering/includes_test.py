@@ -1,0 +1,103 @@
+"""The fences between rooms (docs/architecture.md) in the sources: who may include what."""
+
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# What a room may include of ours, most particular room first. "varve/v1" is the generated protocol.
+ROOMS = {
+    "base": ("base",),
+    "index": ("base", "index"),
+    "storage": ("base", "storage"),
+    "server/engine": ("base", "index", "storage", "server/engine"),
+    "server": ("base", "index", "storage", "server", "varve/v1"),
+    "clients": ("base", "clients", "varve/v1"),
+    "demo": ("base", "clients"),
+}
+
+# Who may include a library: folders, or single files.
+LIBRARIES = {
+    "grpc": ("clients", "server/rpc"),
+    "grpcpp": ("clients", "server/rpc"),
+    "google/protobuf": ("clients", "server/rpc"),
+    "hnswlib": ("index/graph_builder.cc",),
+    "rocksdb": ("storage",),
+}
+
+OURS = {room.split("/")[0] for room in ROOMS} | {"tests", "varve"}
+INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.MULTILINE)
+
+
+def inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder + "/")
+
+
+def violations(path: str, text: str) -> list[str]:
+    """The includes in one file (its path from the root, its text) that cross a fence."""
+    room = next(room for room in ROOMS if inside(path, room))
+    found = []
+    for included in INCLUDE.findall(text):
+        allowed = True
+        if included.split("/")[0] in OURS:
+            allowed = any(inside(included, folder) for folder in ROOMS[room])
+        for library, users in LIBRARIES.items():
+            if inside(included, library):
+                allowed = any(inside(path, user) for user in users)
+        if not allowed:
+            found.append(f"{path} includes {included}")
+    return found
+
+
+def test_no_file_includes_across_a_fence():
+    found, files = [], 0
+    for room in {room.split("/")[0] for room in ROOMS}:
+        for path in sorted((ROOT / room).rglob("*")):
+            if path.suffix in (".cc", ".h"):
+                files += 1
+                found += violations(path.relative_to(ROOT).as_posix(), path.read_text())
+    assert files > 0
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("path", "include"),
+    [
+        ("index/segment.cc", "<grpcpp/grpcpp.h>"),
+        ("index/segment.cc", '"rocksdb/db.h"'),
+        ("index/segment.cc", '"google/protobuf/message.h"'),
+        ("index/segment.cc", '"varve/v1/tensor.pb.h"'),
+        ("index/segment.cc", '"storage/record_store.h"'),
+        ("index/other_builder.cc", '"hnswlib/hnswlib.h"'),
+        ("storage/keys.cc", '"index/options.h"'),
+        ("storage/keys.cc", '"server/engine/schema.h"'),
+        ("server/engine/engine.cc", "<grpcpp/grpcpp.h>"),
+        ("server/engine/engine.cc", '"server/rpc/admission.h"'),
+        ("server/main.cc", "<grpcpp/server.h>"),
+        ("server/rpc/query_service.cc", '"rocksdb/db.h"'),
+        ("server/rpc/query_service.cc", '"clients/cpp/varve/client.h"'),
+        ("clients/cli/main.cc", '"server/options.h"'),
+        ("base/tensor.cc", '"index/options.h"'),
+        ("base/tensor.cc", '"tests/testutil/vectors.h"'),
+    ],
+)
+def test_a_forbidden_include_is_found(path, include):
+    assert len(violations(path, f"#include <vector>\n#include {include}\n")) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "include"),
+    [
+        ("index/graph_builder.cc", '"hnswlib/hnswlib.h"'),
+        ("storage/keys.cc", '"rocksdb/db.h"'),
+        ("server/engine/engine.cc", '"index/options.h"'),
+        ("server/rpc/query_service.cc", "<grpcpp/grpcpp.h>"),
+        ("server/rpc/query_service.cc", '"server/engine/engine.h"'),
+        ("clients/cpp/varve/client.cc", '"varve/v1/tensor.pb.h"'),
+        ("index/segment.cc", '"absl/status/status.h"'),
+    ],
+)
+def test_an_include_to_the_right_is_fine(path, include):
+    assert violations(path, f"#include {include}\n") == []

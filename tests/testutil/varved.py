@@ -1,0 +1,107 @@
+"""Starts and stops a real varved: what the Python tests and the demo share."""
+
+import json
+import os
+import pathlib
+import select
+import signal
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+VARVED = ROOT / "bazel-bin/server/varved"
+VARVE = ROOT / "bazel-bin/clients/cli/varve"
+
+# Bounds on waiting, generous because machines may be busy. Nobody waits for their whole length.
+START_SECONDS = 60
+STOP_SECONDS = 60
+
+
+class Varved:
+    """One server process on ports of its own choice, over `directory`.
+
+    Its data is in directory/data, its log in directory/varved.log; starting again over the same directory
+    is a restart. A context manager: leaving it stops the server.
+    """
+
+    def __init__(self, directory: pathlib.Path, *flags: str):
+        self.directory = pathlib.Path(directory)
+        self.flags = flags
+        self.process: subprocess.Popen | None = None
+        self.grpc_port = 0
+        self.http_port = 0
+
+    def __enter__(self) -> "Varved":
+        self.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.stop()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.grpc_port}"
+
+    @property
+    def log(self) -> str:
+        return (self.directory / "varved.log").read_text(errors="replace")
+
+    def start(self) -> None:
+        """Returns when the server is ready to serve; raises when it ends or hangs instead."""
+        port_file = self.directory / "ports.json"
+        port_file.unlink(missing_ok=True)
+        with (self.directory / "varved.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [VARVED, "--port", "0", "--http-port", "0", "--port-file", port_file]
+                + ["--data-dir", self.directory / "data", *self.flags],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        ports = self._wait_for_ports(port_file)
+        self.grpc_port, self.http_port = ports["grpc"], ports["http"]
+
+    def stop(self) -> int:
+        """Asks the server to end (SIGTERM) and returns its exit code; 0 when none runs."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> int:
+        """Ends the server on the spot (SIGKILL), as a crash would."""
+        return self._end(signal.SIGKILL)
+
+    def run(self, *arguments: str, **options) -> subprocess.CompletedProcess:
+        """Runs `varve` with these arguments against this server; options are subprocess.run's."""
+        options = {"capture_output": True, "text": True, "check": True} | options
+        return subprocess.run([VARVE, "--server", self.address, *arguments], **options)
+
+    def json(self, *arguments: str) -> dict:
+        """What `varve --json` prints for these arguments."""
+        return json.loads(self.run("--json", *arguments).stdout)
+
+    def _end(self, how: signal.Signals) -> int:
+        if self.process is None:
+            return 0
+        process, self.process = self.process, None
+        process.send_signal(how)
+        try:
+            return process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+    def _wait_for_ports(self, port_file: pathlib.Path) -> dict:
+        # The server ending is an event on its pidfd; the file appearing is looked for in between.
+        pidfd = os.pidfd_open(self.process.pid)
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not port_file.exists():
+                if select.select([pidfd], [], [], 0.02)[0]:
+                    code, self.process = self.process.wait(), None
+                    raise RuntimeError(f"varved ended with {code} while starting:\n{self.log}")
+                if time.monotonic() > deadline:
+                    self.kill()
+                    raise TimeoutError(f"varved was not ready in {START_SECONDS} s:\n{self.log}")
+        finally:
+            os.close(pidfd)
+        return json.loads(port_file.read_text())
