@@ -9,9 +9,9 @@
 namespace varve::storage {
 
 // The data directory of one server:
-//   FORMAT    {"format": "varve", "version": N}: what wrote it, checked before anything else is touched
-//   LOCK      held (flock) while a server has it open, with that server's process id as text
-//   records/  the record store
+//   FORMAT    {"format": "varve", "version": N}: what wrote it, checked before anything else is
+//   touched LOCK      held (flock) while a server has it open, with that server's process id as
+//   text records/  the record store
 // The class owns the lock and gives it back when destroyed.
 class DataDirectory {
  public:

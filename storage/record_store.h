@@ -38,7 +38,8 @@ struct Commit {
   // Rows first_row, first_row + 1, ... hold ids[0], ids[1], ...
   uint64_t first_row = 0;
   absl::Span<const std::string_view> ids;
-  // vectors[i]: the bytes of row first_row + i in the default field, as the client's dtype has them.
+  // vectors[i]: the bytes of row first_row + i in the default field, as the client's dtype has
+  // them.
   absl::Span<const std::string_view> vectors;
   // Ids that are deleted. None of them is in `ids`.
   absl::Span<const std::string_view> deleted_ids;
@@ -99,12 +100,13 @@ class RecordStore {
 
   // --- Writing. ---
 
-  // Applies a commit. When it returns OK the commit survives a killed process; Sync makes it survive
-  // power loss. On an error nothing of it is visible.
+  // Applies a commit. When it returns OK the commit survives a killed process; Sync makes it
+  // survive power loss. On an error nothing of it is visible.
   virtual absl::Status Write(const Commit& commit) = 0;
 
-  // Calls `done` once everything written before this call is on stable storage. Calls that come while
-  // a sync runs share the next one (group commit). `done` runs on the store's sync thread: be brief.
+  // Calls `done` once everything written before this call is on stable storage. Calls that come
+  // while a sync runs share the next one (group commit). `done` runs on the store's sync thread: be
+  // brief.
   virtual void SyncAsync(absl::AnyInvocable<void(absl::Status)> done) = 0;
 
   // --- Reading. ---

@@ -1,0 +1,172 @@
+#include "storage/database.h"
+
+#include <filesystem>
+#include <system_error>
+
+#include "absl/memory/memory.h"
+#include "base/status_macros.h"
+#include "base/str_cat.h"
+#include "storage/files.h"
+#include "storage/rocks_status.h"
+
+namespace varve::storage {
+namespace {
+
+constexpr size_t kReadaheadBytes = size_t{1} << 20;
+
+rocksdb::Slice ToSlice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
+
+}  // namespace
+
+void Batch::Note(rocksdb::Status status) {
+  if (status_.ok()) status_ = std::move(status);
+}
+
+void Batch::Put(Family family, std::string_view key, std::string_view value) {
+  Note(batch_.Put(handles_[static_cast<size_t>(family)], ToSlice(key), ToSlice(value)));
+}
+
+void Batch::Delete(Family family, std::string_view key) {
+  Note(batch_.Delete(handles_[static_cast<size_t>(family)], ToSlice(key)));
+}
+
+void Batch::DeleteRange(Family family, std::string_view begin, std::string_view end) {
+  Note(batch_.DeleteRange(handles_[static_cast<size_t>(family)], ToSlice(begin), ToSlice(end)));
+}
+
+std::string Values::Take(size_t i) {
+  rocksdb::PinnableSlice& value = values_[i];
+  return value.IsPinned() ? value.ToString() : std::move(*value.GetSelf());
+}
+
+absl::StatusOr<bool> Walk::Next() {
+  if (started_) {
+    iterator_->Next();
+  } else {
+    iterator_->Seek(begin_);
+    started_ = true;
+  }
+  if (iterator_->Valid()) return true;
+  VARVE_RETURN_IF_ERROR(FromRocks(iterator_->status(), directory_, "walk over keys"));
+  return false;
+}
+
+absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& directory,
+                                                         const RecordStoreOptions& options) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) return SystemError(error.value(), directory, "create the directory");
+  VARVE_ASSIGN_OR_RETURN(std::unique_ptr<SyncedMark> mark, SyncedMark::Open(directory));
+
+  rocksdb::DB* db = nullptr;
+  std::vector<rocksdb::ColumnFamilyHandle*> opened;
+  VARVE_RETURN_IF_ERROR(FromRocks(
+      rocksdb::DB::Open(DatabaseOptions(options), directory, ColumnFamilies(options), &opened, &db),
+      directory, "open the database"));
+  Handles handles;
+  std::copy(opened.begin(), opened.end(), handles.begin());
+  auto database = absl::WrapUnique(
+      new Database(directory, std::unique_ptr<rocksdb::DB>(db), handles, std::move(mark)));
+  VARVE_RETURN_IF_ERROR(database->CheckRecovered());
+  return database;
+}
+
+Database::Database(std::string directory, std::unique_ptr<rocksdb::DB> db, const Handles& handles,
+                   std::unique_ptr<SyncedMark> mark)
+    : directory_(std::move(directory)),
+      db_(std::move(db)),
+      handles_(handles),
+      mark_(std::move(mark)) {}
+
+Database::~Database() {
+  for (rocksdb::ColumnFamilyHandle* handle : handles_) db_->DestroyColumnFamilyHandle(handle);
+}
+
+absl::Status Database::CheckRecovered() const {
+  const uint64_t recovered = db_->GetLatestSequenceNumber();
+  if (recovered >= mark_->sequence()) return absl::OkStatus();
+  return absl::DataLossError(StrCat(directory_, ": the log was readable up to write ", recovered,
+                                    ", but had been synced up to write ", mark_->sequence(),
+                                    ": acknowledged writes are lost. Restore a backup, or delete ",
+                                    mark_->path(), " to go on without them"));
+}
+
+absl::Status Database::Write(const rocksdb::WriteOptions& options, Batch* batch) {
+  VARVE_RETURN_IF_ERROR(FromRocks(batch->status_, directory_, "build a write"));
+  return FromRocks(db_->Write(options, &batch->batch_), directory_, "write");
+}
+
+absl::Status Database::Write(Batch batch) { return Write(rocksdb::WriteOptions(), &batch); }
+
+absl::Status Database::WriteSynced(Batch batch) {
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  const uint64_t before = db_->GetLatestSequenceNumber();
+  VARVE_RETURN_IF_ERROR(Write(options, &batch));
+  // Each change takes one number, after `before`; what other writers added since is not counted.
+  return mark_->Raise(before + static_cast<uint64_t>(batch.batch_.Count()));
+}
+
+absl::Status Database::SyncLog() {
+  // Taken first: a write that comes meanwhile may or may not make it.
+  const uint64_t sequence = db_->GetLatestSequenceNumber();
+  // Syncs every log that has unsynced writes, not only the newest.
+  VARVE_RETURN_IF_ERROR(FromRocks(db_->SyncWAL(), directory_, "sync the log"));
+  return mark_->Raise(sequence);
+}
+
+Snapshot Database::TakeSnapshot() const {
+  rocksdb::DB* const db = db_.get();
+  return Snapshot(db->GetSnapshot(),
+                  [db](const rocksdb::Snapshot* snapshot) { db->ReleaseSnapshot(snapshot); });
+}
+
+absl::StatusOr<std::optional<std::string>> Database::Get(Family family,
+                                                         std::string_view key) const {
+  std::string value;
+  const rocksdb::Status status =
+      db_->Get(rocksdb::ReadOptions(), handle(family), ToSlice(key), &value);
+  if (status.IsNotFound()) return std::nullopt;
+  VARVE_RETURN_IF_ERROR(FromRocks(status, directory_, "read a key"));
+  return value;
+}
+
+absl::StatusOr<Values> Database::MultiGet(Family family, const Snapshot& snapshot,
+                                          const std::vector<std::string_view>& keys) const {
+  rocksdb::ReadOptions options;
+  options.snapshot = snapshot.get();
+  const std::vector<rocksdb::Slice> slices(keys.begin(), keys.end());
+  Values found(keys.size());
+  db_->MultiGet(options, handle(family), slices.size(), slices.data(), found.values_.data(),
+                found.statuses_.data());
+  for (const rocksdb::Status& status : found.statuses_) {
+    if (status.IsNotFound()) continue;
+    VARVE_RETURN_IF_ERROR(FromRocks(status, directory_, "read keys"));
+  }
+  return found;
+}
+
+std::unique_ptr<Walk> Database::NewWalk(Family family, const Snapshot& snapshot, std::string begin,
+                                        std::string end) const {
+  auto walk = absl::WrapUnique(new Walk(directory_, std::move(begin), std::move(end)));
+  rocksdb::ReadOptions options;
+  options.snapshot = snapshot.get();
+  options.iterate_upper_bound = &walk->end_slice_;
+  options.readahead_size = kReadaheadBytes;
+  options.fill_cache = false;
+  walk->iterator_.reset(db_->NewIterator(options, handle(family)));
+  return walk;
+}
+
+absl::Status Database::Compact(Family family, std::string_view begin, std::string_view end,
+                               std::atomic<bool>* stop) {
+  rocksdb::CompactRangeOptions options;
+  options.exclusive_manual_compaction = false;
+  options.canceled = stop;
+  const rocksdb::Slice first = ToSlice(begin);
+  const rocksdb::Slice last = ToSlice(end);
+  return FromRocks(db_->CompactRange(options, handle(family), &first, &last), directory_,
+                   "compact");
+}
+
+}  // namespace varve::storage

@@ -1,0 +1,449 @@
+#include "storage/record_store.h"
+
+#include <array>
+#include <atomic>
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "base/mutex.h"
+#include "base/status_macros.h"
+#include "base/str_cat.h"
+#include "base/thread_pool.h"
+#include "storage/big_endian.h"
+#include "storage/database.h"
+#include "storage/group_sync.h"
+#include "storage/keys.h"
+
+namespace varve::storage {
+namespace {
+
+// A dropped namespace that ever had more rows than this is compacted away at once; smaller ones go
+// with the compactions that happen anyway.
+constexpr uint64_t kReclaimRowsMin = 10'000;
+
+// Records that a scan by id fetches at a time: of the largest vectors, 16 MiB.
+constexpr size_t kIdCursorBatch = 64;
+
+constexpr std::array<Family, 3> kRecordFamilies = {Family::kIds, Family::kRows, Family::kVectors};
+
+// A record that the scans and reads below found half of: one family has it and another does not.
+absl::Status Torn(std::string_view found, std::string_view key, std::string_view missing) {
+  return absl::DataLossError(
+      StrCat(found, " ", DescribeKey(key), " has no ", missing, " in the record store"));
+}
+
+std::vector<std::string_view> Views(const std::vector<std::string>& keys) {
+  return std::vector<std::string_view>(keys.begin(), keys.end());
+}
+
+template <size_t kSize>
+std::vector<std::string_view> Views(const std::vector<std::array<char, kSize>>& keys) {
+  std::vector<std::string_view> views;
+  views.reserve(keys.size());
+  for (const auto& key : keys) views.push_back(View(key));
+  return views;
+}
+
+// The row of each id as of `snapshot`, kNoRow where there is none.
+absl::Status FindRowsAt(const Database& db, const Snapshot& snapshot, NamespaceNumber number,
+                        absl::Span<const std::string_view> ids, std::vector<uint64_t>* rows) {
+  std::vector<std::string> keys;
+  keys.reserve(ids.size());
+  for (const std::string_view id : ids) keys.push_back(IdKey(number, id));
+  VARVE_ASSIGN_OR_RETURN(const Values values, db.MultiGet(Family::kIds, snapshot, Views(keys)));
+  rows->assign(ids.size(), kNoRow);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (!values.has(i)) continue;
+    VARVE_ASSIGN_OR_RETURN((*rows)[i], ParseIdValue(keys[i], values.view(i)));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Values> ReadVectorsAt(const Database& db, const Snapshot& snapshot,
+                                     NamespaceNumber number, absl::Span<const uint64_t> rows) {
+  std::vector<std::array<char, kVectorKeyBytes>> keys;
+  keys.reserve(rows.size());
+  for (const uint64_t row : rows) keys.push_back(VectorKey(number, row, kDefaultField));
+  return db.MultiGet(Family::kVectors, snapshot, Views(keys));
+}
+
+// The records in `rows`, each of which lives at `snapshot`: a part that is missing is DataLoss.
+absl::StatusOr<std::vector<StoredRecord>> ReadRowsAt(const Database& db, const Snapshot& snapshot,
+                                                     NamespaceNumber number,
+                                                     absl::Span<const uint64_t> rows,
+                                                     bool include_vectors) {
+  std::vector<std::array<char, kRowKeyBytes>> keys;
+  keys.reserve(rows.size());
+  for (const uint64_t row : rows) keys.push_back(RowKey(number, row));
+  VARVE_ASSIGN_OR_RETURN(const Values values, db.MultiGet(Family::kRows, snapshot, Views(keys)));
+  std::vector<StoredRecord> records(rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (!values.has(i)) return Torn("row", View(keys[i]), "record");
+    VARVE_ASSIGN_OR_RETURN(const RowValueParts parts, ParseRowValue(View(keys[i]), values.view(i)));
+    records[i].row = rows[i];
+    records[i].sequence = parts.sequence;
+    records[i].id = parts.id;
+  }
+  if (!include_vectors) return records;
+  VARVE_ASSIGN_OR_RETURN(Values vectors, ReadVectorsAt(db, snapshot, number, rows));
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (!vectors.has(i)) return Torn("row", View(keys[i]), "vector");
+    records[i].vector = vectors.Take(i);
+  }
+  return records;
+}
+
+// Scan by id: walks over the ids and fetches what belongs to them some records at a time.
+// Must not outlive the database.
+class IdCursor final : public RecordStore::Cursor {
+ public:
+  IdCursor(const Database* db, NamespaceNumber number, std::string_view after, bool include_vectors)
+      : db_(*db),
+        number_(number),
+        include_vectors_(include_vectors),
+        snapshot_(db->TakeSnapshot()),
+        walk_(db->NewWalk(Family::kIds, snapshot_, Begin(number, after),
+                          NamespaceBegin(number + 1))) {}
+
+  absl::StatusOr<bool> Next(StoredRecord* record) override {
+    if (next_ == fetched_.size()) VARVE_RETURN_IF_ERROR(Fetch());
+    if (next_ == fetched_.size()) return false;
+    std::swap(*record, fetched_[next_++]);
+    return true;
+  }
+
+ private:
+  // The least key whose id is greater than `after`.
+  static std::string Begin(NamespaceNumber number, std::string_view after) {
+    std::string begin = IdKey(number, after);
+    if (!after.empty()) begin.push_back('\0');
+    return begin;
+  }
+
+  absl::Status Fetch() {
+    std::vector<uint64_t> rows;
+    while (rows.size() < kIdCursorBatch) {
+      VARVE_ASSIGN_OR_RETURN(const bool more, walk_->Next());
+      if (!more) break;
+      VARVE_ASSIGN_OR_RETURN(const uint64_t row, ParseIdValue(walk_->key(), walk_->value()));
+      rows.push_back(row);
+    }
+    VARVE_ASSIGN_OR_RETURN(fetched_, ReadRowsAt(db_, snapshot_, number_, rows, include_vectors_));
+    next_ = 0;
+    return absl::OkStatus();
+  }
+
+  const Database& db_;
+  const NamespaceNumber number_;
+  const bool include_vectors_;
+  const Snapshot snapshot_;
+  const std::unique_ptr<Walk> walk_;
+  std::vector<StoredRecord> fetched_;
+  size_t next_ = 0;  // in fetched_
+};
+
+// Scan by row: walks over rows and vectors side by side. Must not outlive the database.
+class RowCursor final : public RecordStore::Cursor {
+ public:
+  RowCursor(const Database* db, NamespaceNumber number, uint64_t first_row)
+      : number_(number), snapshot_(db->TakeSnapshot()) {
+    const std::string end = NamespaceBegin(number + 1);
+    const std::string begin(View(RowKey(number, first_row)));
+    rows_ = db->NewWalk(Family::kRows, snapshot_, begin, end);
+    vectors_ = db->NewWalk(Family::kVectors, snapshot_, begin, end);
+  }
+
+  absl::StatusOr<bool> Next(StoredRecord* record) override {
+    VARVE_ASSIGN_OR_RETURN(const bool more, rows_->Next());
+    if (!more) return false;
+    VARVE_ASSIGN_OR_RETURN(record->row, ParseRowKey(rows_->key()));
+    VARVE_ASSIGN_OR_RETURN(const RowValueParts parts, ParseRowValue(rows_->key(), rows_->value()));
+    record->sequence = parts.sequence;
+    record->id = parts.id;
+    VARVE_ASSIGN_OR_RETURN(const bool has_vector, vectors_->Next());
+    if (!has_vector || vectors_->key() != View(VectorKey(number_, record->row, kDefaultField))) {
+      return Torn("row", rows_->key(), "vector");
+    }
+    record->vector = vectors_->value();
+    return true;
+  }
+
+ private:
+  const NamespaceNumber number_;
+  const Snapshot snapshot_;
+  std::unique_ptr<Walk> rows_;
+  std::unique_ptr<Walk> vectors_;
+};
+
+// RecordStore over a Database: what a commit, a namespace and a record are in keys and values.
+// Thread-safe.
+class RocksRecordStore final : public RecordStore {
+ public:
+  explicit RocksRecordStore(std::unique_ptr<Database> db)
+      : db_(std::move(db)),
+        reclaimer_("reclaim", 1),
+        group_sync_([this] { return db_->SyncLog(); }) {}
+  ~RocksRecordStore() override { stopping_ = true; }
+
+  absl::StatusOr<NamespaceNumber> CreateNamespace(std::string_view name,
+                                                  std::string_view schema) override
+      ABSL_LOCKS_EXCLUDED(namespaces_mu_);
+  absl::Status UpdateSchema(NamespaceNumber number, std::string_view name,
+                            std::string_view schema) override ABSL_LOCKS_EXCLUDED(namespaces_mu_);
+  absl::Status DropNamespace(NamespaceNumber number, std::string_view name) override
+      ABSL_LOCKS_EXCLUDED(namespaces_mu_);
+  absl::StatusOr<std::vector<NamespaceEntry>> ListNamespaces() const override;
+
+  absl::Status Write(const Commit& commit) override;
+  void SyncAsync(absl::AnyInvocable<void(absl::Status)> done) override {
+    group_sync_.SyncAsync(std::move(done));
+  }
+
+  absl::Status FindRows(NamespaceNumber number, absl::Span<const std::string_view> ids,
+                        std::vector<uint64_t>* rows) const override {
+    return FindRowsAt(*db_, /*snapshot=*/nullptr, number, ids, rows);
+  }
+  absl::StatusOr<std::vector<std::optional<StoredRecord>>> ReadRecords(
+      NamespaceNumber number, absl::Span<const std::string_view> ids,
+      bool include_vectors) const override;
+  absl::StatusOr<std::vector<std::optional<std::string>>> ReadVectors(
+      NamespaceNumber number, absl::Span<const uint64_t> rows) const override;
+  absl::StatusOr<uint64_t> ProducerPosition(NamespaceNumber number,
+                                            std::string_view producer) const override;
+  absl::StatusOr<std::unique_ptr<Cursor>> ScanById(NamespaceNumber number, std::string_view after,
+                                                   bool include_vectors) const override {
+    return std::make_unique<IdCursor>(db_.get(), number, after, include_vectors);
+  }
+  absl::StatusOr<std::unique_ptr<Cursor>> ScanByRow(NamespaceNumber number,
+                                                    uint64_t first_row) const override {
+    return std::make_unique<RowCursor>(db_.get(), number, first_row);
+  }
+
+ private:
+  absl::StatusOr<NamespaceNumber> TakeNamespaceNumber(Batch* batch)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(namespaces_mu_);
+  // NotFound unless `name` is the namespace with this number.
+  absl::Status CheckNamespace(NamespaceNumber number, std::string_view name) const;
+  absl::StatusOr<CommitState> ReadCommitState(NamespaceNumber number) const;
+  // Gives a dropped namespace's disk space back. Best effort: what fails here, compaction does
+  // later.
+  void Reclaim(NamespaceNumber number);
+
+  const std::unique_ptr<Database> db_;
+  // Held while a namespace is created, changed or dropped, fsync included: each reads before it
+  // writes, and they are rare.
+  Mutex namespaces_mu_;
+  std::atomic<bool> stopping_{false};  // cuts a compaction of the reclaimer short
+  ThreadPool reclaimer_;
+  GroupSync group_sync_;
+};
+
+absl::StatusOr<NamespaceNumber> RocksRecordStore::TakeNamespaceNumber(Batch* batch) {
+  const std::string key = NextNamespaceKey();
+  VARVE_ASSIGN_OR_RETURN(const std::optional<std::string> value, db_->Get(Family::kMeta, key));
+  NamespaceNumber number = kStoreItself + 1;
+  if (value.has_value()) {
+    VARVE_ASSIGN_OR_RETURN(number, ParseNextNamespaceValue(key, *value));
+  }
+  if (number > kNamespaceNumberMax) {
+    return absl::ResourceExhaustedError(StrCat(
+        "all ", kNamespaceNumberMax, " namespace numbers of this data directory are used up"));
+  }
+  batch->Put(Family::kMeta, key, NextNamespaceValue(number + 1));
+  return number;
+}
+
+absl::Status RocksRecordStore::CheckNamespace(NamespaceNumber number, std::string_view name) const {
+  const std::string key = NamespaceKey(name);
+  VARVE_ASSIGN_OR_RETURN(const std::optional<std::string> value, db_->Get(Family::kMeta, key));
+  if (!value.has_value()) {
+    return absl::NotFoundError(StrCat("namespace \"", name, "\" does not exist"));
+  }
+  VARVE_ASSIGN_OR_RETURN(const NamespaceValueParts parts, ParseNamespaceValue(key, *value));
+  if (parts.number == number) return absl::OkStatus();
+  return absl::NotFoundError(StrCat("namespace \"", name, "\" has number ", parts.number, ", not ",
+                                    number, ": it was dropped and made anew"));
+}
+
+absl::StatusOr<CommitState> RocksRecordStore::ReadCommitState(NamespaceNumber number) const {
+  const std::string key = CommitStateKey(number);
+  VARVE_ASSIGN_OR_RETURN(const std::optional<std::string> value, db_->Get(Family::kMeta, key));
+  if (!value.has_value()) return Torn("namespace", key, "commit state");
+  return ParseCommitStateValue(key, *value);
+}
+
+absl::StatusOr<NamespaceNumber> RocksRecordStore::CreateNamespace(std::string_view name,
+                                                                  std::string_view schema) {
+  MutexLock lock(&namespaces_mu_);
+  const std::string key = NamespaceKey(name);
+  VARVE_ASSIGN_OR_RETURN(const std::optional<std::string> present, db_->Get(Family::kMeta, key));
+  if (present.has_value()) {
+    return absl::AlreadyExistsError(StrCat("namespace \"", name, "\" exists already"));
+  }
+  Batch batch = db_->NewBatch();
+  VARVE_ASSIGN_OR_RETURN(const NamespaceNumber number, TakeNamespaceNumber(&batch));
+  batch.Put(Family::kMeta, key, NamespaceValue(number, schema));
+  batch.Put(Family::kMeta, CommitStateKey(number), CommitStateValue(CommitState()));
+  VARVE_RETURN_IF_ERROR(db_->WriteSynced(std::move(batch)));
+  return number;
+}
+
+absl::Status RocksRecordStore::UpdateSchema(NamespaceNumber number, std::string_view name,
+                                            std::string_view schema) {
+  MutexLock lock(&namespaces_mu_);
+  VARVE_RETURN_IF_ERROR(CheckNamespace(number, name));
+  Batch batch = db_->NewBatch();
+  batch.Put(Family::kMeta, NamespaceKey(name), NamespaceValue(number, schema));
+  return db_->WriteSynced(std::move(batch));
+}
+
+absl::Status RocksRecordStore::DropNamespace(NamespaceNumber number, std::string_view name) {
+  MutexLock lock(&namespaces_mu_);
+  VARVE_RETURN_IF_ERROR(CheckNamespace(number, name));
+  VARVE_ASSIGN_OR_RETURN(const CommitState state, ReadCommitState(number));
+  const std::string begin = NamespaceBegin(number);
+  const std::string end = NamespaceBegin(number + 1);
+  Batch batch = db_->NewBatch();
+  batch.Delete(Family::kMeta, NamespaceKey(name));
+  batch.DeleteRange(Family::kMeta, begin, end);
+  for (const Family family : kRecordFamilies) batch.DeleteRange(family, begin, end);
+  VARVE_RETURN_IF_ERROR(db_->WriteSynced(std::move(batch)));
+  if (state.next_row > kReclaimRowsMin) {
+    reclaimer_.Schedule([this, number] { Reclaim(number); });
+  }
+  return absl::OkStatus();
+}
+
+void RocksRecordStore::Reclaim(NamespaceNumber number) {
+  for (const Family family : kRecordFamilies) {
+    if (stopping_) return;
+    db_->Compact(family, NamespaceBegin(number), NamespaceBegin(number + 1), &stopping_)
+        .IgnoreError();
+  }
+}
+
+absl::StatusOr<std::vector<NamespaceEntry>> RocksRecordStore::ListNamespaces() const {
+  const Snapshot snapshot = db_->TakeSnapshot();
+  std::vector<NamespaceEntry> entries;
+  std::vector<std::string> state_keys;
+  const auto walk =
+      db_->NewWalk(Family::kMeta, snapshot, NamespaceKeyPrefix(), NamespaceBegin(kStoreItself + 1));
+  while (true) {
+    VARVE_ASSIGN_OR_RETURN(const bool more, walk->Next());
+    if (!more) break;
+    VARVE_ASSIGN_OR_RETURN(const std::string_view name, ParseNamespaceKey(walk->key()));
+    VARVE_ASSIGN_OR_RETURN(const NamespaceValueParts parts,
+                           ParseNamespaceValue(walk->key(), walk->value()));
+    entries.push_back(NamespaceEntry{
+        .number = parts.number, .name = std::string(name), .schema = std::string(parts.schema)});
+    state_keys.push_back(CommitStateKey(parts.number));
+  }
+  VARVE_ASSIGN_OR_RETURN(const Values states,
+                         db_->MultiGet(Family::kMeta, snapshot, Views(state_keys)));
+  for (size_t i = 0; i < entries.size(); ++i) {
+    if (!states.has(i)) return Torn("namespace", state_keys[i], "commit state");
+    VARVE_ASSIGN_OR_RETURN(entries[i].state, ParseCommitStateValue(state_keys[i], states.view(i)));
+  }
+  return entries;
+}
+
+absl::Status CheckCommit(const Commit& commit) {
+  if (commit.namespace_number == kStoreItself || commit.namespace_number > kNamespaceNumberMax) {
+    return absl::InvalidArgumentError(StrCat("a commit names namespace ", commit.namespace_number,
+                                             ", expected 1 to ", kNamespaceNumberMax));
+  }
+  if (commit.ids.size() != commit.vectors.size()) {
+    return absl::InvalidArgumentError(
+        StrCat("a commit has ", commit.ids.size(), " ids and ", commit.vectors.size(), " vectors"));
+  }
+  return absl::OkStatus();
+}
+
+// Room for a commit, so that its vectors are copied once.
+size_t BatchBytes(const Commit& commit) {
+  size_t bytes = Batch::Bytes(kNamespacePrefixBytes + 1, sizeof(CommitState)) +
+                 Batch::Bytes(kNamespacePrefixBytes + 1 + commit.producer.size(), sizeof(uint64_t));
+  for (size_t i = 0; i < commit.ids.size(); ++i) {
+    const size_t id = commit.ids[i].size();
+    bytes += Batch::Bytes(kNamespacePrefixBytes + id, sizeof(uint64_t)) +
+             Batch::Bytes(kRowKeyBytes, sizeof(uint64_t) + id) +
+             Batch::Bytes(kVectorKeyBytes, commit.vectors[i].size());
+  }
+  for (const std::string_view id : commit.deleted_ids) {
+    bytes += Batch::Bytes(kNamespacePrefixBytes + id.size(), 0);
+  }
+  return bytes + commit.dead_rows.size() *
+                     (Batch::Bytes(kRowKeyBytes, 0) + Batch::Bytes(kVectorKeyBytes, 0));
+}
+
+absl::Status RocksRecordStore::Write(const Commit& commit) {
+  VARVE_RETURN_IF_ERROR(CheckCommit(commit));
+  const NamespaceNumber number = commit.namespace_number;
+  Batch batch = db_->NewBatch(BatchBytes(commit));
+  batch.Put(Family::kMeta, CommitStateKey(number), CommitStateValue(commit.state));
+  if (!commit.producer.empty()) {
+    batch.Put(Family::kMeta, ProducerKey(number, commit.producer),
+              ProducerValue(commit.producer_batch));
+  }
+  for (const std::string_view id : commit.deleted_ids) {
+    batch.Delete(Family::kIds, IdKey(number, id));
+  }
+  for (const uint64_t row : commit.dead_rows) {
+    batch.Delete(Family::kRows, View(RowKey(number, row)));
+    batch.Delete(Family::kVectors, View(VectorKey(number, row, kDefaultField)));
+  }
+  for (size_t i = 0; i < commit.ids.size(); ++i) {
+    const uint64_t row = commit.first_row + i;
+    batch.Put(Family::kIds, IdKey(number, commit.ids[i]), View(IdValue(row)));
+    batch.Put(Family::kRows, View(RowKey(number, row)),
+              RowValue(commit.state.sequence, commit.ids[i]));
+    batch.Put(Family::kVectors, View(VectorKey(number, row, kDefaultField)), commit.vectors[i]);
+  }
+  return db_->Write(std::move(batch));
+}
+
+absl::StatusOr<std::vector<std::optional<StoredRecord>>> RocksRecordStore::ReadRecords(
+    NamespaceNumber number, absl::Span<const std::string_view> ids, bool include_vectors) const {
+  const Snapshot snapshot = db_->TakeSnapshot();
+  std::vector<uint64_t> rows;
+  VARVE_RETURN_IF_ERROR(FindRowsAt(*db_, snapshot, number, ids, &rows));
+  std::vector<uint64_t> live;
+  for (const uint64_t row : rows) {
+    if (row != kNoRow) live.push_back(row);
+  }
+  VARVE_ASSIGN_OR_RETURN(std::vector<StoredRecord> found,
+                         ReadRowsAt(*db_, snapshot, number, live, include_vectors));
+  std::vector<std::optional<StoredRecord>> records(ids.size());
+  for (size_t i = 0, next = 0; i < ids.size(); ++i) {
+    if (rows[i] != kNoRow) records[i] = std::move(found[next++]);
+  }
+  return records;
+}
+
+absl::StatusOr<std::vector<std::optional<std::string>>> RocksRecordStore::ReadVectors(
+    NamespaceNumber number, absl::Span<const uint64_t> rows) const {
+  VARVE_ASSIGN_OR_RETURN(Values values, ReadVectorsAt(*db_, /*snapshot=*/nullptr, number, rows));
+  std::vector<std::optional<std::string>> vectors(rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (values.has(i)) vectors[i] = values.Take(i);
+  }
+  return vectors;
+}
+
+absl::StatusOr<uint64_t> RocksRecordStore::ProducerPosition(NamespaceNumber number,
+                                                            std::string_view producer) const {
+  const std::string key = ProducerKey(number, producer);
+  VARVE_ASSIGN_OR_RETURN(const std::optional<std::string> value, db_->Get(Family::kMeta, key));
+  if (!value.has_value()) return 0;
+  return ParseProducerValue(key, *value);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RecordStore>> RecordStore::Open(const std::string& directory,
+                                                               const RecordStoreOptions& options) {
+  VARVE_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(directory, options));
+  return std::make_unique<RocksRecordStore>(std::move(db));
+}
+
+}  // namespace varve::storage
