@@ -80,7 +80,9 @@ struct GraphBuilder::Impl {
     std::memset(hnsw.get_linklist0(node), 0, hnsw.size_links_level0_);
     std::memcpy(hnsw.getDataByInternalId(node), &vector, sizeof(vector));
     if (level > 0) {
-      hnsw.linkLists_[node] = static_cast<char*>(std::calloc(level, hnsw.size_links_per_element_));
+      // One link more than there can be: hnswlib prefetches what the link after the last points to.
+      hnsw.linkLists_[node] = static_cast<char*>(
+          std::calloc(1, level * hnsw.size_links_per_element_ + sizeof(hnswlib::tableint)));
       if (hnsw.linkLists_[node] == nullptr) throw std::bad_alloc();
     }
     hnsw.element_levels_[node] = level;

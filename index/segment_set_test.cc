@@ -21,8 +21,8 @@ using ::testing::IsEmpty;
 
 constexpr IndexOptions kSmallSegments = {.segment_size_threshold = 2000};
 
-// A segment set with a writer that numbers rows and commits as the engine does, and remembers vectors so
-// that answers can be checked against brute force.
+// A segment set with a writer that numbers rows and commits as the engine does, and remembers
+// vectors so that answers can be checked against brute force.
 class Fixture {
  public:
   Fixture(Metric metric, size_t dimension, const IndexOptions& options = {}, size_t threads = 2)
@@ -274,8 +274,8 @@ TEST(SegmentSetTest, ProgressCountsTheRowsBelowTheOneAskedFor) {
   EXPECT_EQ(fixture.set().Progress(3001).unindexed_rows, 0u);
 }
 
-// Searches, commits, deletes, linking and sealing all at once. Run under ThreadSanitizer, this is the
-// proof that walks through a growing graph are sound.
+// Searches, commits, deletes, linking and sealing all at once. Run under ThreadSanitizer, this is
+// the proof that walks through a growing graph are sound.
 TEST(SegmentSetTest, SearchesBesideCommitsLinkingAndSealingSeeWholeCommits) {
   constexpr size_t kBatch = 50, kBatches = 160;
   Fixture fixture(Metric::kL2, 8, {.ef_construction = 60, .segment_size_threshold = 2000});
