@@ -40,11 +40,11 @@ std::string Values::Take(size_t i) {
 }
 
 absl::StatusOr<bool> Walk::Next() {
-  if (started_) {
-    iterator_->Next();
-  } else {
+  if (!started_) {
     iterator_->Seek(begin_);
     started_ = true;
+  } else if (iterator_->Valid()) {  // at the end it stays there
+    iterator_->Next();
   }
   if (iterator_->Valid()) return true;
   VARVE_RETURN_IF_ERROR(FromRocks(iterator_->status(), directory_, "walk over keys"));

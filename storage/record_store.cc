@@ -326,8 +326,9 @@ absl::StatusOr<std::vector<NamespaceEntry>> RocksRecordStore::ListNamespaces() c
   const Snapshot snapshot = db_->TakeSnapshot();
   std::vector<NamespaceEntry> entries;
   std::vector<std::string> state_keys;
-  const auto walk =
-      db_->NewWalk(Family::kMeta, snapshot, NamespaceKeyPrefix(), NamespaceBegin(kStoreItself + 1));
+  std::string end = NamespaceKeyPrefix();
+  ++end.back();
+  const auto walk = db_->NewWalk(Family::kMeta, snapshot, NamespaceKeyPrefix(), end);
   while (true) {
     VARVE_ASSIGN_OR_RETURN(const bool more, walk->Next());
     if (!more) break;
