@@ -1,0 +1,365 @@
+#include "clients/cpp/varve/client.h"
+
+#include <algorithm>
+#include <charconv>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include "base/mutex.h"
+#include "base/status_macros.h"
+#include "base/str_cat.h"
+#include "base/thread_pool.h"
+#include "clients/cpp/varve/internal/channel.h"
+#include "clients/cpp/varve/internal/cutting.h"
+#include "clients/cpp/varve/internal/wire.h"
+
+namespace varve::client {
+namespace {
+
+using internal::CallContext;
+using internal::Channel;
+using internal::FromWire;
+using internal::ToWire;
+
+constexpr size_t kGetIdsWithVectorsMax = 1'000;
+constexpr uint32_t kNamespacesPerPage = 1'000;
+// Parts of one SearchBatch that are on their way at a time: enough to keep the server busy while
+// answers travel.
+constexpr size_t kSearchesInFlight = 3;
+
+// Makes a unary call: `method` of `stub`.
+template <typename Stub, typename Request, typename Response>
+absl::StatusOr<Response> Call(Channel& channel, const CallOptions& options, Stub& stub,
+                              grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                           Response*),
+                              const Request& request) {
+  CallContext context(&channel, channel.Deadline(options));
+  Response response;
+  const grpc::Status status = (stub.*method)(context.get(), request, &response);
+  if (!status.ok()) return channel.ToAbsl(status);
+  return response;
+}
+
+absl::Status CheckTarget(std::string_view target) {
+  const size_t colon = target.rfind(':');
+  if (colon != 0 && colon != std::string_view::npos) {
+    uint16_t port = 0;
+    const char* const end = target.data() + target.size();
+    const auto [stop, error] = std::from_chars(target.data() + colon + 1, end, port);
+    if (error == std::errc() && stop == end && port != 0) return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      StrCat("server must be HOST:PORT with a port of 1 to 65535, is '", target, "'"));
+}
+
+// Internal: the lists are of different kinds.
+absl::Status Append(Ids from, Ids* to) {
+  if (Size(from) == 0) return absl::OkStatus();
+  if (Size(*to) == 0) {
+    *to = std::move(from);
+    return absl::OkStatus();
+  }
+  return std::visit(
+      [](auto& source, auto& target) -> absl::Status {
+        if constexpr (std::is_same_v<decltype(source), decltype(target)>) {
+          target.insert(target.end(), std::make_move_iterator(source.begin()),
+                        std::make_move_iterator(source.end()));
+          return absl::OkStatus();
+        } else {
+          return absl::InternalError("the server sent numeric and text ids for one namespace");
+        }
+      },
+      from, *to);
+}
+
+absl::StatusOr<SearchBatchResult> CheckedResult(v1::SearchBatchResponse response, size_t queries) {
+  SearchBatchResult result{.counts = {response.counts().begin(), response.counts().end()},
+                           .ids = FromWire(std::move(*response.mutable_ids())),
+                           .distances = {response.distances().begin(), response.distances().end()},
+                           .sequence = response.sequence()};
+  uint64_t hits = 0;
+  for (const uint32_t count : result.counts) hits += count;
+  if (result.counts.size() != queries || Size(result.ids) != hits ||
+      result.distances.size() != hits) {
+    return absl::InternalError(StrCat("the server answered ", queries, " queries with ",
+                                      result.counts.size(), " counts (", hits, " results in all), ",
+                                      Size(result.ids), " ids and ", result.distances.size(),
+                                      " distances"));
+  }
+  return result;
+}
+
+absl::StatusOr<SearchBatchResult> SearchPart(Channel& channel, std::string_view name_space,
+                                             const TensorView& queries,
+                                             const SearchOptions& options,
+                                             const CallOptions& call) {
+  v1::SearchBatchRequest request;
+  request.set_namespace_(std::string(name_space));
+  ToWire(queries, request.mutable_queries());
+  ToWire(options, request.mutable_options());
+  VARVE_ASSIGN_OR_RETURN(
+      v1::SearchBatchResponse response,
+      Call(channel, call, channel.query(), &v1::QueryService::Stub::SearchBatch, request));
+  return CheckedResult(std::move(response), queries.rows);
+}
+
+// Puts the parts of a SearchBatch together, in order; the first error if there is one.
+absl::StatusOr<SearchBatchResult> Join(std::vector<absl::StatusOr<SearchBatchResult>> parts) {
+  SearchBatchResult joined;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    VARVE_ASSIGN_OR_RETURN(SearchBatchResult part, std::move(parts[i]));
+    joined.sequence = i == 0 ? part.sequence : std::min(joined.sequence, part.sequence);
+    joined.counts.insert(joined.counts.end(), part.counts.begin(), part.counts.end());
+    joined.distances.insert(joined.distances.end(), part.distances.begin(), part.distances.end());
+    VARVE_RETURN_IF_ERROR(Append(std::move(part.ids), &joined.ids));
+  }
+  return joined;
+}
+
+absl::Status Append(Records from, Records* to) {
+  VARVE_RETURN_IF_ERROR(Append(std::move(from.ids), &to->ids));
+  if (from.vectors.rows == 0) return absl::OkStatus();
+  if (to->vectors.rows == 0) {
+    to->vectors = std::move(from.vectors);
+    return absl::OkStatus();
+  }
+  if (from.vectors.columns != to->vectors.columns || from.vectors.dtype != to->vectors.dtype) {
+    return absl::InternalError("the server sent vectors of different shapes for one field");
+  }
+  to->vectors.rows += from.vectors.rows;
+  to->vectors.bytes += from.vectors.bytes;
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Client>> Client::Connect(std::string_view target,
+                                                        const ClientOptions& options) {
+  VARVE_RETURN_IF_ERROR(CheckTarget(target));
+  return std::unique_ptr<Client>(
+      new Client(std::make_shared<Channel>(std::string(target), options)));
+}
+
+Client::Client(std::shared_ptr<Channel> channel) : channel_(std::move(channel)) {}
+
+Client::~Client() = default;
+
+absl::StatusOr<Namespace> Client::CreateNamespace(const Namespace& spec, const CallOptions& call) {
+  v1::CreateNamespaceRequest request;
+  ToWire(spec, request.mutable_namespace_());
+  VARVE_ASSIGN_OR_RETURN(const v1::CreateNamespaceResponse response,
+                         Call(*channel_, call, channel_->namespaces(),
+                              &v1::NamespaceService::Stub::CreateNamespace, request));
+  return FromWire(response.namespace_());
+}
+
+absl::StatusOr<Namespace> Client::GetNamespace(std::string_view name, const CallOptions& call) {
+  v1::GetNamespaceRequest request;
+  request.set_name(std::string(name));
+  VARVE_ASSIGN_OR_RETURN(const v1::GetNamespaceResponse response,
+                         Call(*channel_, call, channel_->namespaces(),
+                              &v1::NamespaceService::Stub::GetNamespace, request));
+  return FromWire(response.namespace_());
+}
+
+absl::StatusOr<std::vector<Namespace>> Client::ListNamespaces(const CallOptions& call) {
+  std::vector<Namespace> all;
+  v1::ListNamespacesRequest request;
+  request.set_page_size(kNamespacesPerPage);
+  do {
+    VARVE_ASSIGN_OR_RETURN(v1::ListNamespacesResponse page,
+                           Call(*channel_, call, channel_->namespaces(),
+                                &v1::NamespaceService::Stub::ListNamespaces, request));
+    for (const v1::Namespace& in : page.namespaces()) {
+      VARVE_ASSIGN_OR_RETURN(Namespace converted, FromWire(in));
+      all.push_back(std::move(converted));
+    }
+    request.set_page_token(std::move(*page.mutable_next_page_token()));
+  } while (!request.page_token().empty());
+  return all;
+}
+
+absl::StatusOr<Namespace> Client::UpdateNamespace(std::string_view name, const IndexOptions& index,
+                                                  const CallOptions& call) {
+  v1::UpdateNamespaceRequest request;
+  request.set_name(std::string(name));
+  ToWire(index, request.mutable_index());
+  VARVE_ASSIGN_OR_RETURN(const v1::UpdateNamespaceResponse response,
+                         Call(*channel_, call, channel_->namespaces(),
+                              &v1::NamespaceService::Stub::UpdateNamespace, request));
+  return FromWire(response.namespace_());
+}
+
+absl::Status Client::DeleteNamespace(std::string_view name, const CallOptions& call) {
+  v1::DeleteNamespaceRequest request;
+  request.set_name(std::string(name));
+  return Call(*channel_, call, channel_->namespaces(), &v1::NamespaceService::Stub::DeleteNamespace,
+              request)
+      .status();
+}
+
+absl::StatusOr<UpsertResult> Client::Upsert(std::string_view name_space, const RecordsView& records,
+                                            const WriteOptions& options, const CallOptions& call) {
+  v1::UpsertRequest request;
+  request.set_namespace_(std::string(name_space));
+  VARVE_RETURN_IF_ERROR(ToWire(records, request.mutable_records()));
+  request.set_durability(ToWire(options.durability));
+  request.set_on_error(ToWire(options.on_error));
+  VARVE_ASSIGN_OR_RETURN(
+      const v1::UpsertResponse response,
+      Call(*channel_, call, channel_->ingest(), &v1::IngestService::Stub::Upsert, request));
+  return UpsertResult{
+      .sequence = response.sequence(),
+      .records_written = response.records_written(),
+      .superseded_rows = {response.superseded_rows().begin(), response.superseded_rows().end()},
+      .row_errors = FromWire(response.row_errors())};
+}
+
+absl::StatusOr<DeleteResult> Client::Delete(std::string_view name_space, const IdsView& ids,
+                                            Durability durability, const CallOptions& call) {
+  DeleteResult result;
+  for (size_t first = 0; first < Size(ids);) {
+    const size_t count = internal::IdsPerCall(ids, first, Size(ids));
+    v1::DeleteRequest request;
+    request.set_namespace_(std::string(name_space));
+    ToWire(Slice(ids, first, count), request.mutable_ids());
+    request.set_durability(ToWire(durability));
+    VARVE_ASSIGN_OR_RETURN(
+        const v1::DeleteResponse response,
+        Call(*channel_, call, channel_->ingest(), &v1::IngestService::Stub::Delete, request));
+    result.sequence = response.sequence();
+    result.records_deleted += response.records_deleted();
+    first += count;
+  }
+  return result;
+}
+
+absl::StatusOr<SearchResult> Client::Search(std::string_view name_space, const TensorView& query,
+                                            const SearchOptions& options, const CallOptions& call) {
+  VARVE_RETURN_IF_ERROR(CheckTensor(query));
+  if (query.rows != 1) {
+    return absl::InvalidArgumentError(
+        StrCat("Search takes one query, not ", query.rows, "; SearchBatch takes many"));
+  }
+  v1::SearchRequest request;
+  request.set_namespace_(std::string(name_space));
+  ToWire(query, request.mutable_query());
+  request.mutable_query()->clear_shape();
+  request.mutable_query()->add_shape(query.columns);
+  ToWire(options, request.mutable_options());
+  VARVE_ASSIGN_OR_RETURN(
+      v1::SearchResponse response,
+      Call(*channel_, call, channel_->query(), &v1::QueryService::Stub::Search, request));
+  SearchResult result{.hits = {}, .sequence = response.sequence()};
+  result.hits.reserve(response.hits_size());
+  for (v1::Hit& in : *response.mutable_hits()) {
+    VARVE_ASSIGN_OR_RETURN(Hit hit, FromWire(std::move(in)));
+    result.hits.push_back(std::move(hit));
+  }
+  return result;
+}
+
+absl::StatusOr<SearchBatchResult> Client::SearchBatch(std::string_view name_space,
+                                                      const TensorView& queries,
+                                                      const SearchOptions& options,
+                                                      const CallOptions& call) {
+  VARVE_RETURN_IF_ERROR(CheckTensor(queries));
+  const size_t per_call = internal::QueriesPerCall(queries.row_bytes(), options.k);
+  // An empty tensor is one call too: the server checks the rest of the request.
+  const size_t calls = std::max<size_t>(1, (queries.rows + per_call - 1) / per_call);
+  std::vector<absl::StatusOr<SearchBatchResult>> parts(calls);
+  const auto search_part = [&](size_t i) {
+    const size_t first = i * per_call;
+    TensorView part = queries;
+    part.rows = std::min(per_call, queries.rows - first);
+    part.bytes = queries.bytes.substr(first * queries.row_bytes(), part.rows * part.row_bytes());
+    parts[i] = SearchPart(*channel_, name_space, part, options, call);
+  };
+  if (calls == 1) {
+    search_part(0);
+  } else {
+    // The calling thread works too.
+    ThreadPool pool("varve-search", std::min(calls, kSearchesInFlight) - 1);
+    pool.ParallelFor(calls, search_part);
+  }
+  return Join(std::move(parts));
+}
+
+absl::StatusOr<GetResult> Client::Get(std::string_view name_space, const IdsView& ids,
+                                      bool include_vectors, const CallOptions& call) {
+  GetResult result;
+  size_t most = include_vectors ? kGetIdsWithVectorsMax : internal::kGetIdsMax;
+  for (size_t first = 0; first < Size(ids);) {
+    const size_t count = internal::IdsPerCall(ids, first, most);
+    v1::GetRequest request;
+    request.set_namespace_(std::string(name_space));
+    ToWire(Slice(ids, first, count), request.mutable_ids());
+    request.set_include_vectors(include_vectors);
+    absl::StatusOr<v1::GetResponse> response =
+        Call(*channel_, call, channel_->query(), &v1::QueryService::Stub::Get, request);
+    if (absl::IsResourceExhausted(response.status()) && count > 1) {
+      most = count / 2;  // how long vectors are is the server's to know
+      continue;
+    }
+    VARVE_RETURN_IF_ERROR(response.status());
+    VARVE_ASSIGN_OR_RETURN(Records records, FromWire(std::move(*response->mutable_records())));
+    VARVE_RETURN_IF_ERROR(Append(std::move(records), &result.records));
+    VARVE_RETURN_IF_ERROR(
+        Append(FromWire(std::move(*response->mutable_missing())), &result.missing));
+    first += count;
+  }
+  return result;
+}
+
+Scanner Client::Scan(std::string_view name_space, const ScanOptions& options) {
+  return Scanner(channel_, name_space, options);
+}
+
+absl::StatusOr<CountResult> Client::Count(std::string_view name_space, uint64_t min_sequence,
+                                          const CallOptions& call) {
+  v1::CountRequest request;
+  request.set_namespace_(std::string(name_space));
+  request.set_min_sequence(min_sequence);
+  VARVE_ASSIGN_OR_RETURN(
+      const v1::CountResponse response,
+      Call(*channel_, call, channel_->query(), &v1::QueryService::Stub::Count, request));
+  return CountResult{.count = response.count(), .sequence = response.sequence()};
+}
+
+absl::StatusOr<std::vector<Segment>> Client::ListSegments(std::string_view name_space,
+                                                          const CallOptions& call) {
+  v1::ListSegmentsRequest request;
+  request.set_namespace_(std::string(name_space));
+  VARVE_ASSIGN_OR_RETURN(
+      const v1::ListSegmentsResponse response,
+      Call(*channel_, call, channel_->admin(), &v1::AdminService::Stub::ListSegments, request));
+  std::vector<Segment> segments;
+  for (const v1::Segment& segment : response.segments()) segments.push_back(FromWire(segment));
+  return segments;
+}
+
+absl::Status Client::WatchIndexing(std::string_view name_space,
+                                   const std::function<void(const IndexingProgress&)>& report) {
+  v1::WatchIndexingRequest request;
+  request.set_namespace_(std::string(name_space));
+  CallContext context(channel_.get());
+  const auto reader = channel_->admin().WatchIndexing(context.get(), request);
+  v1::WatchIndexingResponse progress;
+  while (reader->Read(&progress)) report(FromWire(progress));
+  return channel_->ToAbsl(reader->Finish());
+}
+
+absl::StatusOr<ServerStats> Client::Stats(std::string_view name_space, const CallOptions& call) {
+  v1::StatsRequest request;
+  request.set_namespace_(std::string(name_space));
+  VARVE_ASSIGN_OR_RETURN(
+      const v1::StatsResponse response,
+      Call(*channel_, call, channel_->admin(), &v1::AdminService::Stub::Stats, request));
+  return FromWire(response);
+}
+
+void Client::CancelAll() { channel_->CancelAll(); }
+
+}  // namespace varve::client

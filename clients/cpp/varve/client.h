@@ -1,0 +1,219 @@
+#ifndef VARVE_CLIENTS_CPP_VARVE_CLIENT_H_
+#define VARVE_CLIENTS_CPP_VARVE_CLIENT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "clients/cpp/varve/namespace.h"
+#include "clients/cpp/varve/records.h"
+#include "clients/cpp/varve/scanner.h"
+#include "clients/cpp/varve/tensor.h"
+
+namespace varve::client {
+
+namespace internal {
+class Channel;
+}  // namespace internal
+
+struct ClientOptions {
+  // Time a call may take, unless the call says otherwise. Streams (ingest, scan, watch) have none.
+  absl::Duration timeout = absl::Seconds(60);
+  // Larger answers fail with ResourceExhausted.
+  size_t max_receive_bytes = size_t{64} << 20;
+};
+
+// What one call may say for itself.
+struct CallOptions {
+  std::optional<absl::Duration> timeout;  // instead of ClientOptions::timeout
+};
+
+struct WriteOptions {
+  Durability durability = Durability::kApplied;
+  OnError on_error = OnError::kFailBatch;
+};
+
+struct UpsertResult {
+  uint64_t sequence = 0;  // the commit; a search with this min_sequence sees it
+  uint64_t records_written = 0;
+  std::vector<uint32_t> superseded_rows;  // passed over: the same id comes again later in the batch
+  std::vector<RowError> row_errors;       // with OnError::kSkip
+};
+
+struct DeleteResult {
+  uint64_t sequence = 0;  // the (last) commit; 0 when no ids were given
+  uint64_t records_deleted = 0;
+};
+
+struct SearchOptions {
+  uint32_t k = 10;                    // results per query, 1 to 10,000
+  std::optional<uint32_t> ef_search;  // effort; the field's default if not set
+  bool exact = false;                 // compare with every record instead of walking graphs
+  uint64_t min_sequence = 0;          // the search waits until it sees this commit
+  bool include_vectors = false;       // Search only: SearchBatch refuses it
+};
+
+// One record found.
+struct Hit {
+  Id id;
+  float distance = 0;  // in the metric's own terms; smaller is nearer
+  Tensor vector;       // [1, dimension] if asked for
+};
+
+struct SearchResult {
+  std::vector<Hit> hits;  // nearest first; fewer than k when there are fewer records
+  uint64_t sequence = 0;  // the commit the search saw
+};
+
+// Results of all queries, packed: those of query 0 first, nearest first.
+struct SearchBatchResult {
+  std::vector<uint32_t> counts;  // results of each query
+  Ids ids;
+  std::vector<float> distances;
+  uint64_t sequence = 0;  // the oldest commit that a part of the batch saw
+};
+
+struct GetResult {
+  Records records;  // those found, in the order asked for
+  Ids missing;      // ids that do not exist
+};
+
+struct CountResult {
+  uint64_t count = 0;
+  uint64_t sequence = 0;  // the commit the count saw
+};
+
+enum class SegmentState { kActive, kSealing, kSealed };
+
+struct Segment {
+  uint64_t id = 0;  // unique within the field, ascending with age
+  SegmentState state = SegmentState::kActive;
+  uint64_t rows = 0;  // live and dead
+  uint64_t live_rows = 0;
+  uint64_t dead_rows = 0;
+  uint64_t indexed_rows = 0;  // found by a graph walk; the rest is scanned exactly
+  uint64_t memory_bytes = 0;
+};
+
+struct IndexingProgress {
+  uint64_t indexed_rows = 0;
+  uint64_t total_rows = 0;  // committed before the call
+  double rows_per_second = 0;
+  std::optional<absl::Duration> remaining;
+};
+
+struct NamespaceStats {
+  uint64_t records = 0;
+  uint64_t sequence = 0;
+  uint64_t segments = 0;
+  uint64_t dead_rows = 0;
+  uint64_t unindexed_rows = 0;
+  uint64_t index_memory_bytes = 0;
+};
+
+struct ServerStats {
+  std::string version;
+  absl::Duration uptime;
+  uint64_t namespaces = 0;
+  uint64_t resident_bytes = 0;
+  uint64_t disk_bytes = 0;
+  std::optional<NamespaceStats> of_namespace;  // if a namespace was named
+};
+
+// Client speaks to one Varve server. It owns the connection, which is made by the first call and
+// made again by later ones when it broke. Thread-safe; share one per server.
+//
+// Errors carry the server's code and message. Of their own, all calls return Unavailable (the
+// server cannot be reached), DeadlineExceeded, Cancelled (after CancelAll) and InvalidArgument (a
+// tensor whose bytes do not fit its shape). No call is retried behind the caller's back, save that
+// a Scanner resumes.
+class Client {
+ public:
+  // `target` is "host:port". InvalidArgument when it is not.
+  static absl::StatusOr<std::unique_ptr<Client>> Connect(std::string_view target,
+                                                         const ClientOptions& options = {});
+  // No call may be under way.
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // --- Namespaces ---
+
+  // Returns it as made, with every default filled in. AlreadyExists.
+  absl::StatusOr<Namespace> CreateNamespace(const Namespace& spec, const CallOptions& call = {});
+  // NotFound.
+  absl::StatusOr<Namespace> GetNamespace(std::string_view name, const CallOptions& call = {});
+  // All of them, in order of name.
+  absl::StatusOr<std::vector<Namespace>> ListNamespaces(const CallOptions& call = {});
+  // Changes those index options of the default field that have a value.
+  absl::StatusOr<Namespace> UpdateNamespace(std::string_view name, const IndexOptions& index,
+                                            const CallOptions& call = {});
+  absl::Status DeleteNamespace(std::string_view name, const CallOptions& call = {});
+
+  // --- Writing. For many batches use IngestWriter. ---
+
+  // Writes one batch, atomically. Safe to repeat.
+  absl::StatusOr<UpsertResult> Upsert(std::string_view name_space, const RecordsView& records,
+                                      const WriteOptions& options = {},
+                                      const CallOptions& call = {});
+  // Deletes records; ids that do not exist are passed over. Long lists go in several commits.
+  absl::StatusOr<DeleteResult> Delete(std::string_view name_space, const IdsView& ids,
+                                      Durability durability = Durability::kApplied,
+                                      const CallOptions& call = {});
+
+  // --- Reading ---
+
+  // `query` has one row.
+  absl::StatusOr<SearchResult> Search(std::string_view name_space, const TensorView& query,
+                                      const SearchOptions& options = {},
+                                      const CallOptions& call = {});
+  // Searches for every row of `queries`, in as many calls, some of them side by side, as the limits
+  // on messages ask for. The timeout is that of each of these.
+  absl::StatusOr<SearchBatchResult> SearchBatch(std::string_view name_space,
+                                                const TensorView& queries,
+                                                const SearchOptions& options = {},
+                                                const CallOptions& call = {});
+  // Any number of ids; many are asked for in several calls.
+  absl::StatusOr<GetResult> Get(std::string_view name_space, const IdsView& ids,
+                                bool include_vectors, const CallOptions& call = {});
+  // All records in order of id. Nothing is sent before the scanner's first Next().
+  Scanner Scan(std::string_view name_space, const ScanOptions& options = {});
+  absl::StatusOr<CountResult> Count(std::string_view name_space, uint64_t min_sequence = 0,
+                                    const CallOptions& call = {});
+
+  // --- Looking inside ---
+
+  // The segments of the default field, oldest first.
+  absl::StatusOr<std::vector<Segment>> ListSegments(std::string_view name_space,
+                                                    const CallOptions& call = {});
+  // Calls `report`, on this thread, as indexing goes on; returns when every row that was committed
+  // before the call is indexed.
+  absl::Status WatchIndexing(std::string_view name_space,
+                             const std::function<void(const IndexingProgress&)>& report);
+  // Figures of the server, and of a namespace unless its name is empty.
+  absl::StatusOr<ServerStats> Stats(std::string_view name_space = "", const CallOptions& call = {});
+
+  // Ends every call that is under way, and every later one, with Cancelled; also those of scanners
+  // and ingest writers. For a program that wants to stop.
+  void CancelAll();
+
+  // For IngestWriter.
+  const std::shared_ptr<internal::Channel>& channel() const { return channel_; }
+
+ private:
+  explicit Client(std::shared_ptr<internal::Channel> channel);
+
+  const std::shared_ptr<internal::Channel> channel_;
+};
+
+}  // namespace varve::client
+
+#endif  // VARVE_CLIENTS_CPP_VARVE_CLIENT_H_

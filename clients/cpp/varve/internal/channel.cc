@@ -1,0 +1,97 @@
+#include "clients/cpp/varve/internal/channel.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "base/str_cat.h"
+
+namespace varve::client::internal {
+namespace {
+
+grpc::ChannelArguments Arguments(const ClientOptions& options) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(static_cast<int>(options.max_receive_bytes));
+  arguments.SetMaxSendMessageSize(-1);  // the server names its limit when it refuses a message
+  // A peer that is gone without a word (a cut cable, a frozen process) is noticed within 30
+  // seconds.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  // A server that comes back is found soon: gRPC's own pauses grow to two minutes.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5'000);  // time one attempt to connect has
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
+  // http_proxy is meant for the web; a database is spoken to directly.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return arguments;
+}
+
+}  // namespace
+
+Channel::Channel(std::string target, const ClientOptions& options)
+    : target_(std::move(target)), timeout_(options.timeout) {
+  const std::shared_ptr<grpc::Channel> channel =
+      grpc::CreateCustomChannel(target_, grpc::InsecureChannelCredentials(), Arguments(options));
+  namespaces_ = v1::NamespaceService::NewStub(channel);
+  ingest_ = v1::IngestService::NewStub(channel);
+  query_ = v1::QueryService::NewStub(channel);
+  admin_ = v1::AdminService::NewStub(channel);
+}
+
+absl::Time Channel::Deadline(const CallOptions& call) const {
+  return absl::Now() + call.timeout.value_or(timeout_);
+}
+
+absl::Status Channel::ToAbsl(const grpc::Status& status) const {
+  if (status.ok()) return absl::OkStatus();
+  // The two enumerations are the same numbers.
+  const auto code = static_cast<absl::StatusCode>(status.error_code());
+  std::string message = status.error_message();
+  if (code == absl::StatusCode::kUnavailable) {
+    message = StrCat("server ", target_, ": ", message);
+  } else if (message.empty()) {
+    message = StrCat("the server gave no reason (", absl::StatusCodeToString(code), ")");
+  }
+  return absl::Status(code, message);
+}
+
+void Channel::CancelAll() {
+  MutexLock lock(&mu_);
+  if (cancelled_) return;
+  cancelled_ = true;
+  cancel_.SignalAll();
+  for (const std::function<void()>& hook : cancel_hooks_) hook();
+}
+
+bool Channel::cancelled() const {
+  MutexLock lock(&mu_);
+  return cancelled_;
+}
+
+void Channel::WaitForCancel(absl::Duration at_most) {
+  const auto end = absl::ToChronoTime(absl::Now() + at_most);
+  MutexLock lock(&mu_);
+  while (!cancelled_ && cancel_.WaitUntil(&mu_, end)) {
+  }
+}
+
+Channel::OnCancel::OnCancel(Channel* channel, std::function<void()> hook) : channel_(channel) {
+  MutexLock lock(&channel_->mu_);
+  if (channel_->cancelled_) hook();
+  channel_->cancel_hooks_.push_front(std::move(hook));
+  position_ = channel_->cancel_hooks_.begin();
+}
+
+Channel::OnCancel::~OnCancel() {
+  MutexLock lock(&channel_->mu_);
+  channel_->cancel_hooks_.erase(position_);
+}
+
+CallContext::CallContext(Channel* channel, absl::Time deadline)
+    : on_cancel_(channel, [this] { context_.TryCancel(); }) {
+  if (deadline != absl::InfiniteFuture()) context_.set_deadline(absl::ToChronoTime(deadline));
+}
+
+}  // namespace varve::client::internal

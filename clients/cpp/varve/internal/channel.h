@@ -1,0 +1,91 @@
+#ifndef VARVE_CLIENTS_CPP_VARVE_INTERNAL_CHANNEL_H_
+#define VARVE_CLIENTS_CPP_VARVE_INTERNAL_CHANNEL_H_
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/mutex.h"
+#include "clients/cpp/varve/client.h"
+#include "varve/v1/admin_service.grpc.pb.h"
+#include "varve/v1/ingest_service.grpc.pb.h"
+#include "varve/v1/namespace_service.grpc.pb.h"
+#include "varve/v1/query_service.grpc.pb.h"
+
+namespace varve::client::internal {
+
+// Channel is what a Client, its scanners and its ingest writers share: the gRPC channel, a stub for
+// each service, and the means to cancel all that is under way. Thread-safe.
+class Channel {
+ public:
+  Channel(std::string target, const ClientOptions& options);
+
+  v1::NamespaceService::Stub& namespaces() { return *namespaces_; }
+  v1::IngestService::Stub& ingest() { return *ingest_; }
+  v1::QueryService::Stub& query() { return *query_; }
+  v1::AdminService::Stub& admin() { return *admin_; }
+
+  // A call's deadline, counted from now.
+  absl::Time Deadline(const CallOptions& call) const;
+
+  // The same code and message; Unavailable names the server too.
+  absl::Status ToAbsl(const grpc::Status& status) const;
+
+  void CancelAll() ABSL_LOCKS_EXCLUDED(mu_);
+  bool cancelled() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Waits for so long, or until CancelAll is called.
+  void WaitForCancel(absl::Duration at_most) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Runs `hook` when CancelAll is called (now, if it has been), once at most, and not after the
+  // OnCancel is gone. The hook runs under the channel's lock: it must be brief and not come back
+  // here.
+  class OnCancel {
+   public:
+    OnCancel(Channel* channel, std::function<void()> hook);
+    ~OnCancel();
+    OnCancel(const OnCancel&) = delete;
+    OnCancel& operator=(const OnCancel&) = delete;
+
+   private:
+    Channel* const channel_;
+    std::list<std::function<void()>>::iterator position_;
+  };
+
+ private:
+  const std::string target_;
+  const absl::Duration timeout_;
+  std::unique_ptr<v1::NamespaceService::Stub> namespaces_;
+  std::unique_ptr<v1::IngestService::Stub> ingest_;
+  std::unique_ptr<v1::QueryService::Stub> query_;
+  std::unique_ptr<v1::AdminService::Stub> admin_;
+
+  mutable Mutex mu_;
+  CondVar cancel_;
+  bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
+  std::list<std::function<void()>> cancel_hooks_ ABSL_GUARDED_BY(mu_);
+};
+
+// The context of one call, which CancelAll reaches.
+class CallContext {
+ public:
+  explicit CallContext(Channel* channel, absl::Time deadline = absl::InfiniteFuture());
+
+  grpc::ClientContext* get() { return &context_; }
+  grpc::ClientContext* operator->() { return &context_; }
+
+ private:
+  grpc::ClientContext context_;
+  Channel::OnCancel on_cancel_;
+};
+
+}  // namespace varve::client::internal
+
+#endif  // VARVE_CLIENTS_CPP_VARVE_INTERNAL_CHANNEL_H_

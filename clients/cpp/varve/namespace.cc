@@ -1,0 +1,29 @@
+#include "clients/cpp/varve/namespace.h"
+
+namespace varve::client {
+
+std::string_view MetricName(Metric metric) {
+  switch (metric) {
+    case Metric::kL2:
+      return "l2";
+    case Metric::kCosine:
+      return "cosine";
+    case Metric::kDot:
+      return "dot";
+  }
+  return "unknown";
+}
+
+std::string_view IdTypeName(IdType type) {
+  switch (type) {
+    case IdType::kUndecided:
+      return "undecided";
+    case IdType::kNumber:
+      return "number";
+    case IdType::kText:
+      return "text";
+  }
+  return "unknown";
+}
+
+}  // namespace varve::client

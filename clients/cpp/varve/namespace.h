@@ -1,0 +1,61 @@
+#ifndef VARVE_CLIENTS_CPP_VARVE_NAMESPACE_H_
+#define VARVE_CLIENTS_CPP_VARVE_NAMESPACE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "clients/cpp/varve/tensor.h"
+
+namespace varve::client {
+
+// How the distance of two vectors is measured. Distances are reported so that smaller is nearer.
+enum class Metric {
+  kL2,      // squared Euclidean distance
+  kCosine,  // 1 - cosine
+  kDot,     // negated dot product
+};
+
+// "l2", "cosine" or "dot".
+std::string_view MetricName(Metric metric);
+
+// What kind of external ids a namespace holds; decided at creation or by the first batch.
+enum class IdType { kUndecided, kNumber, kText };
+
+// "undecided", "number" or "text".
+std::string_view IdTypeName(IdType type);
+
+// Options of a field's index. One without a value takes the server's default, or stays as it is.
+struct IndexOptions {
+  std::optional<uint32_t> m;                          // links per node; 4 to 128
+  std::optional<uint32_t> ef_construction;            // candidates while linking; 16 to 4096
+  std::optional<uint32_t> ef_search;                  // candidates while searching; 1 to 10,000
+  std::optional<uint32_t> segment_size_threshold;     // rows at which a segment is sealed
+  std::optional<uint32_t> parallel_insert_threshold;  // rows from which all cores link
+  std::optional<uint32_t> max_unindexed_rows;  // rows that may wait before ingest is held back
+};
+
+// One named vector of every record.
+struct VectorField {
+  std::string name;        // empty: the default field
+  uint32_t dimension = 0;  // elements per vector, 1 to 65,535
+  Metric metric = Metric::kL2;
+  // How vectors are stored. kF32 takes tensors of every dtype, any other only its own.
+  DType element_type = DType::kF32;
+  IndexOptions index;
+};
+
+// An isolated collection of records. Exactly one field, the default one, for now.
+struct Namespace {
+  std::string name;  // 1 to 128 of a-z A-Z 0-9 . _ -, beginning with a letter or a digit
+  std::vector<VectorField> fields;
+  IdType id_type = IdType::kUndecided;
+  absl::Time create_time = absl::InfinitePast();  // set by the server
+};
+
+}  // namespace varve::client
+
+#endif  // VARVE_CLIENTS_CPP_VARVE_NAMESPACE_H_
