@@ -30,6 +30,15 @@ suite_python() {
   $TOOLS/python/bin/python -m pytest tests --junit-xml=$RESULTS/python.xml
 }
 
+# Slow, and so not part of ./dev test: ./dev lint.
+suite_tidy() {
+  local generated=bazel-bin/proto/_virtual_includes
+  local flags=(-std=c++20 -I. -isystem $generated/varve_v1 -isystem $generated/varve_v1_grpc)
+  run_bazel build //proto:all
+  sources | grep '\.cc$' |
+    xargs -P "$(nproc)" -I{} clang-tidy --quiet {} -- "${flags[@]}" -DSPDLOG_FMT_EXTERNAL 2>$LOGS/tidy.log
+}
+
 # bazel_test NAME ARGS...: keeps going after failures and leaves $RESULTS/NAME.json, which names every
 # target that ran.
 bazel_test() {
