@@ -6,9 +6,7 @@
 #include "rocksdb/cache.h"
 #include "rocksdb/convenience.h"
 #include "rocksdb/filter_policy.h"
-#include "rocksdb/slice_transform.h"
 #include "rocksdb/table.h"
-#include "storage/keys.h"
 
 namespace varve::storage {
 namespace {
@@ -46,13 +44,6 @@ rocksdb::ColumnFamilyOptions CommonOptions(const std::shared_ptr<rocksdb::Cache>
   return family;
 }
 
-// Rows are numbered upwards, so a namespace's inserts land one behind the other: remembering where
-// the last one went saves the search through the memtable.
-void ExpectAscendingInserts(rocksdb::ColumnFamilyOptions* family) {
-  family->memtable_insert_with_hint_prefix_extractor.reset(
-      rocksdb::NewFixedPrefixTransform(kNamespacePrefixBytes));
-}
-
 rocksdb::ColumnFamilyOptions IdsOptions(rocksdb::ColumnFamilyOptions family) {
   // Every batch asks for all of its ids and in a bulk load none exists: filters answer that, in
   // memtables too.
@@ -61,13 +52,7 @@ rocksdb::ColumnFamilyOptions IdsOptions(rocksdb::ColumnFamilyOptions family) {
   return family;
 }
 
-rocksdb::ColumnFamilyOptions RowsOptions(rocksdb::ColumnFamilyOptions family) {
-  ExpectAscendingInserts(&family);
-  return family;
-}
-
 rocksdb::ColumnFamilyOptions VectorsOptions(rocksdb::ColumnFamilyOptions family) {
-  ExpectAscendingInserts(&family);
   family.max_write_buffer_number = 4;  // ingest goes on while two are being flushed
   // Vectors lie in blob files, which compaction does not rewrite; tables hold their keys alone.
   family.enable_blob_files = true;
@@ -120,7 +105,7 @@ std::vector<rocksdb::ColumnFamilyDescriptor> ColumnFamilies(const RecordStoreOpt
   return {{rocksdb::kDefaultColumnFamilyName, common},
           {"meta", common},
           {"ids", IdsOptions(common)},
-          {"rows", RowsOptions(common)},
+          {"rows", common},
           {"vectors", VectorsOptions(vectors)}};
 }
 
