@@ -31,7 +31,8 @@ attempt() {
   local what=$1 cure=$2 log
   shift 2
   mkdir -p "$LOGS"
-  log=$LOGS/${what//[^a-zA-Z0-9]/-}.log
+  log=${what//[^a-zA-Z0-9]/-}
+  log=$LOGS/${log:0:40}.log
   say "$what"
   if ! "$@" >"$log" 2>&1 </dev/null; then
     tail -n 15 "$log" >&2
