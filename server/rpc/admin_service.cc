@@ -1,0 +1,224 @@
+#include "server/rpc/admin_service.h"
+
+#include <grpcpp/support/byte_buffer.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/time/clock.h"
+#include "base/status_macros.h"
+#include "server/rpc/indexing_rate.h"
+#include "server/rpc/unary_call.h"
+#include "server/version.h"
+#include "varve/v1/admin_service.grpc.pb.h"
+
+namespace varve::server {
+namespace {
+
+// How often WatchIndexing looks, and how long it may say nothing.
+constexpr absl::Duration kLookInterval = absl::Milliseconds(100);
+constexpr absl::Duration kSilenceMax = absl::Seconds(1);
+
+v1::SegmentState EncodeState(index::SegmentState state) {
+  switch (state) {
+    case index::SegmentState::kActive:
+      return v1::SEGMENT_STATE_ACTIVE;
+    case index::SegmentState::kSealing:
+      return v1::SEGMENT_STATE_SEALING;
+    case index::SegmentState::kSealed:
+      return v1::SEGMENT_STATE_SEALED;
+  }
+  return v1::SEGMENT_STATE_UNSPECIFIED;
+}
+
+google::protobuf::Duration EncodeDuration(absl::Duration duration) {
+  google::protobuf::Duration out;
+  out.set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &duration));
+  out.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration)));
+  return out;
+}
+
+// 0 when the kernel does not tell.
+uint64_t ResidentBytes() {
+  std::ifstream statm("/proc/self/statm");
+  uint64_t total_pages = 0;
+  uint64_t resident_pages = 0;
+  if (!(statm >> total_pages >> resident_pages)) return 0;
+  return resident_pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+absl::Status ListSegments(const ServiceContext& context, const CallControl&,
+                          const v1::ListSegmentsRequest& request,
+                          v1::ListSegmentsResponse* response) {
+  VARVE_ASSIGN_OR_RETURN(const auto found, context.engine->FindNamespace(request.namespace_()));
+  VARVE_ASSIGN_OR_RETURN(const auto segments, found->ListSegments(request.field()));
+  for (const index::SegmentInfo& info : segments) {
+    v1::Segment* segment = response->add_segments();
+    segment->set_id(info.id);
+    segment->set_state(EncodeState(info.state));
+    segment->set_rows(info.rows);
+    segment->set_live_rows(info.live_rows);
+    segment->set_dead_rows(info.rows - info.live_rows);
+    segment->set_indexed_rows(info.indexed_rows);
+    segment->set_memory_bytes(info.memory_bytes);
+  }
+  return absl::OkStatus();
+}
+
+void EncodeStats(const engine::NamespaceStats& stats, v1::NamespaceStats* out) {
+  out->set_records(stats.records);
+  out->set_sequence(stats.sequence);
+  out->set_segments(stats.segments);
+  out->set_dead_rows(stats.dead_rows);
+  out->set_unindexed_rows(stats.unindexed_rows);
+  out->set_index_memory_bytes(stats.index_memory_bytes);
+}
+
+absl::Status Stats(const ServiceContext& context, const CallControl&,
+                   const v1::StatsRequest& request, v1::StatsResponse* response) {
+  if (!request.namespace_().empty()) {
+    VARVE_ASSIGN_OR_RETURN(const auto found, context.engine->FindNamespace(request.namespace_()));
+    EncodeStats(found->Stats(), response->mutable_namespace_());
+  }
+  const engine::EngineStats stats = context.engine->Stats();
+  response->set_version(std::string(kVersion));
+  *response->mutable_uptime() = EncodeDuration(absl::Now() - context.start_time);
+  response->set_namespaces(stats.namespaces);
+  response->set_resident_bytes(ResidentBytes());
+  response->set_disk_bytes(stats.disk_bytes);
+  return absl::OkStatus();
+}
+
+// WatchIndexing: looks at the rows that were there when it began until all of them are indexed. At
+// most one message is on its way: a client that does not read is told less, not later.
+class WatchIndexingCall final
+    : public StreamCall<grpc::ServerWriteReactor<grpc::ByteBuffer>, grpc::ByteBuffer> {
+ public:
+  WatchIndexingCall(const CallOrigin& origin, const grpc::ByteBuffer* request)
+      : StreamCall(origin), request_(request) {}
+
+ private:
+  void Begin() override {
+    Run(context().read_pool, [this] {
+      if (absl::Status status = Open(); !status.ok()) return End(std::move(status));
+      Look();
+    });
+  }
+
+  absl::Status Open() {
+    VARVE_RETURN_IF_ERROR(ParseMessage(*request_, &parsed_));
+    VARVE_ASSIGN_OR_RETURN(watched_, context().engine->FindNamespace(parsed_.namespace_()));
+    before_row_ = watched_->next_row();
+    latest_.set_total_rows(watched_->IndexingProgress(before_row_).total_rows);
+    return absl::OkStatus();
+  }
+
+  void Look() {
+    if (absl::Status status = Update(); !status.ok()) return End(std::move(status));
+    const bool complete = latest_.indexed_rows() == latest_.total_rows();
+    bool sent = false;
+    {
+      MutexLock lock(&mu_);
+      const absl::Time now = absl::Now();
+      if (!writing_ && (complete || changed_ || now - last_sent_ >= kSilenceMax)) {
+        sent = true;
+        writing_ = true;
+        changed_ = false;
+        last_sent_ = now;
+      }
+    }
+    if (sent) SendLatest();
+    if (sent && complete) return End(absl::OkStatus());
+    RunAfter(kLookInterval, context().read_pool, [this] { Look(); });
+  }
+
+  // Brings `latest_` up to date.
+  absl::Status Update() {
+    // A deleted namespace may be replaced by another one of its name.
+    VARVE_ASSIGN_OR_RETURN(const auto found, context().engine->FindNamespace(parsed_.namespace_()));
+    if (found != watched_) return absl::NotFoundError("the namespace has been deleted");
+    if (context().calls->draining()) {
+      return absl::UnavailableError("the server is shutting down; watch again when it is back");
+    }
+    const uint64_t unindexed = watched_->IndexingProgress(before_row_).unindexed_rows;
+    const uint64_t total = latest_.total_rows();
+    // Rows that died meanwhile leave the index: what has been reported done stays done.
+    const uint64_t indexed = std::max(latest_.indexed_rows(), total - std::min(unindexed, total));
+    changed_ = changed_ || indexed != latest_.indexed_rows() || last_sent_ == absl::InfinitePast();
+    rate_.Add(absl::Now(), indexed);
+    latest_.set_indexed_rows(indexed);
+    latest_.set_rows_per_second(rate_.rows_per_second());
+    latest_.clear_remaining();
+    if (const auto remaining = rate_.Remaining(total - indexed); remaining.has_value()) {
+      *latest_.mutable_remaining() = EncodeDuration(*remaining);
+    }
+    return absl::OkStatus();
+  }
+
+  void SendLatest() {
+    grpc::ByteBuffer bytes;
+    absl::Status status = SerializeMessage(latest_, context().max_message_bytes, &bytes);
+    if (!status.ok()) return End(std::move(status));
+    Send(std::move(bytes));
+  }
+
+  void Written() override ABSL_LOCKS_EXCLUDED(mu_) {
+    MutexLock lock(&mu_);
+    writing_ = false;
+  }
+
+  void Released() override { watched_.reset(); }
+
+  // One step runs at a time, and each begins the next: only writing_ needs the lock.
+  const grpc::ByteBuffer* const request_;  // gRPC's; alive until OnDone
+  v1::WatchIndexingRequest parsed_;
+  std::shared_ptr<engine::Namespace> watched_;
+  uint64_t before_row_ = 0;
+  IndexingRate rate_;
+  v1::WatchIndexingResponse latest_;
+  bool changed_ = false;
+  absl::Time last_sent_ = absl::InfinitePast();
+  bool writing_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+using Grpc = v1::AdminService;
+using RawService = Grpc::WithRawCallbackMethod_ListSegments<
+    Grpc::WithRawCallbackMethod_WatchIndexing<Grpc::WithRawCallbackMethod_Stats<Grpc::Service>>>;
+
+// Picks the handler for a call. Thread-safe.
+class AdminServiceImpl final : public RawService {
+ public:
+  explicit AdminServiceImpl(const ServiceContext& context) : context_(context) {}
+
+  grpc::ServerUnaryReactor* ListSegments(grpc::CallbackServerContext* rpc,
+                                         const grpc::ByteBuffer* request,
+                                         grpc::ByteBuffer* response) override {
+    return StartFunctionCall({"AdminService.ListSegments", *rpc, context_}, context_.read_pool,
+                             request, response, &server::ListSegments);
+  }
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* WatchIndexing(
+      grpc::CallbackServerContext* rpc, const grpc::ByteBuffer* request) override {
+    return StartCall<WatchIndexingCall>(CallOrigin{"AdminService.WatchIndexing", *rpc, context_},
+                                        request);
+  }
+  grpc::ServerUnaryReactor* Stats(grpc::CallbackServerContext* rpc, const grpc::ByteBuffer* request,
+                                  grpc::ByteBuffer* response) override {
+    return StartFunctionCall({"AdminService.Stats", *rpc, context_}, context_.read_pool, request,
+                             response, &server::Stats);
+  }
+
+ private:
+  const ServiceContext& context_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> NewAdminService(const ServiceContext& context) {
+  return std::make_unique<AdminServiceImpl>(context);
+}
+
+}  // namespace varve::server

@@ -1,0 +1,147 @@
+#include "server/rpc/ingest_service.h"
+
+#include <grpcpp/support/byte_buffer.h>
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "base/status_macros.h"
+#include "server/rpc/ingest_stream.h"
+#include "server/rpc/record_codec.h"
+#include "server/rpc/unary_call.h"
+#include "server/rpc/write_codec.h"
+#include "varve/v1/ingest_service.grpc.pb.h"
+
+namespace varve::server {
+namespace {
+
+// A unary write: its bytes count against those of ingest from the start to the end.
+template <typename Request, typename Response>
+class WriteCall : public UnaryCall {
+ public:
+  using UnaryCall::UnaryCall;
+
+ protected:
+  // The request is parsed and `namespace_` found. Calls Commit(), now or later.
+  virtual void Prepare() = 0;
+  // Writes, and fills `response_`.
+  virtual absl::Status Write() = 0;
+
+  // Writes and ends the call, after the disk has it when the client asked for that. On the pool.
+  void Commit() {
+    absl::Status status = control().Check();
+    if (status.ok()) status = Write();
+    if (!status.ok() || !synced_) return Conclude(std::move(status));
+    context().engine->SyncAsync([this, self = shared_from_this()](absl::Status sync_status) {
+      Run(pool(), [this, sync_status] { Conclude(sync_status); });
+    });
+  }
+
+  Request parsed_;
+  Response response_;
+  std::shared_ptr<engine::Namespace> namespace_;
+  bool synced_ = false;
+
+ private:
+  absl::Status Admit(size_t request_bytes) override {
+    VARVE_ASSIGN_OR_RETURN(share_, context().admission->ingest_bytes.TryReserve(request_bytes));
+    return absl::OkStatus();
+  }
+
+  void Work() override {
+    if (absl::Status status = Parse(); !status.ok()) return End(std::move(status));
+    Prepare();
+  }
+
+  absl::Status Parse() {
+    VARVE_RETURN_IF_ERROR(ParseMessage(request(), &parsed_));
+    VARVE_ASSIGN_OR_RETURN(synced_, DecodeSynced(parsed_.durability()));
+    VARVE_ASSIGN_OR_RETURN(namespace_, context().engine->FindNamespace(parsed_.namespace_()));
+    return absl::OkStatus();
+  }
+
+  void Conclude(absl::Status status) {
+    if (!status.ok()) return End(std::move(status));
+    Respond(response_);
+  }
+
+  void Released() override {
+    share_ = Budget::Share();
+    namespace_.reset();
+  }
+
+  Budget::Share share_;
+};
+
+class UpsertCall final : public WriteCall<v1::UpsertRequest, v1::UpsertResponse> {
+ public:
+  using WriteCall::WriteCall;
+
+ private:
+  void Prepare() override {
+    namespace_->WhenRoom([this, self = shared_from_this()] { Run(pool(), [this] { Commit(); }); });
+  }
+  absl::Status Write() override {
+    VARVE_ASSIGN_OR_RETURN(const engine::OnError on_error, DecodeOnError(parsed_.on_error()));
+    DecodedRecords records;
+    VARVE_RETURN_IF_ERROR(records.Decode(parsed_.records()));
+    VARVE_ASSIGN_OR_RETURN(const auto result, namespace_->Upsert(records.view(), on_error));
+    EncodeWriteResult(result, synced_, &response_);
+    return absl::OkStatus();
+  }
+};
+
+class DeleteCall final : public WriteCall<v1::DeleteRequest, v1::DeleteResponse> {
+ public:
+  using WriteCall::WriteCall;
+
+ private:
+  void Prepare() override { Commit(); }
+  absl::Status Write() override {
+    DecodedIds ids;
+    VARVE_RETURN_IF_ERROR(ids.Decode(parsed_.ids(), "ids"));
+    VARVE_ASSIGN_OR_RETURN(const auto result, namespace_->Delete(ids.view()));
+    response_.set_sequence(result.sequence);
+    response_.set_durability(EncodeSynced(synced_));
+    response_.set_records_deleted(result.records_deleted);
+    return absl::OkStatus();
+  }
+};
+
+using Grpc = v1::IngestService;
+using RawService = Grpc::WithRawCallbackMethod_Ingest<
+    Grpc::WithRawCallbackMethod_Upsert<Grpc::WithRawCallbackMethod_Delete<Grpc::Service>>>;
+
+// Picks the handler for a call. Thread-safe.
+class IngestServiceImpl final : public RawService {
+ public:
+  explicit IngestServiceImpl(const ServiceContext& context) : context_(context) {}
+
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Ingest(
+      grpc::CallbackServerContext* rpc) override {
+    return StartCall<IngestStream>(CallOrigin{"IngestService.Ingest", *rpc, context_});
+  }
+  grpc::ServerUnaryReactor* Upsert(grpc::CallbackServerContext* rpc,
+                                   const grpc::ByteBuffer* request,
+                                   grpc::ByteBuffer* response) override {
+    return StartCall<UpsertCall>(CallOrigin{"IngestService.Upsert", *rpc, context_},
+                                 context_.write_pool, request, response);
+  }
+  grpc::ServerUnaryReactor* Delete(grpc::CallbackServerContext* rpc,
+                                   const grpc::ByteBuffer* request,
+                                   grpc::ByteBuffer* response) override {
+    return StartCall<DeleteCall>(CallOrigin{"IngestService.Delete", *rpc, context_},
+                                 context_.write_pool, request, response);
+  }
+
+ private:
+  const ServiceContext& context_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> NewIngestService(const ServiceContext& context) {
+  return std::make_unique<IngestServiceImpl>(context);
+}
+
+}  // namespace varve::server

@@ -1,0 +1,250 @@
+#include "server/rpc/ingest_stream.h"
+
+#include <utility>
+
+#include "base/status_macros.h"
+#include "base/str_cat.h"
+#include "server/rpc/message_codec.h"
+#include "server/rpc/record_codec.h"
+#include "server/rpc/status_mapping.h"
+#include "server/rpc/write_codec.h"
+
+namespace varve::server {
+namespace {
+
+constexpr size_t kProducerBytesMax = 256;
+
+}  // namespace
+
+void IngestStream::Begin() {
+  MutexLock lock(&mu_);
+  ReadLocked();
+}
+
+void IngestStream::ReadLocked() {
+  if (reading_ || half_closed_ || draining_ || failure_.has_value() || ending()) return;
+  if (unadmitted_.has_value()) return;
+  if (unanswered_.size() >= kWindowBatches || unanswered_bytes_ >= kWindowBytes) return;
+  reading_ = true;
+  StartRead(&reading_into_);
+}
+
+void IngestStream::OnReadDone(bool ok) {
+  size_t bytes = 0;
+  {
+    MutexLock lock(&mu_);
+    reading_ = false;
+    half_closed_ = half_closed_ || !ok;
+    // What arrives when the stream is to end is as if it had not been sent: it is not acknowledged.
+    if (!ok || draining_ || failure_.has_value() || ending()) return SettleLocked();
+    bytes = reading_into_.Length();
+    unanswered_.push_back(bytes);
+    unanswered_bytes_ += bytes;
+    unadmitted_.emplace();
+    unadmitted_->Swap(&reading_into_);
+  }
+  std::optional<Budget::Share> share = context().admission->ingest_bytes.ReserveOrWait(
+      bytes, [this, self = shared_from_this()](Budget::Share late) { Admitted(std::move(late)); });
+  if (share.has_value()) Admitted(*std::move(share));
+}
+
+void IngestStream::Admitted(Budget::Share share) {
+  {
+    MutexLock lock(&mu_);
+    if (!unadmitted_.has_value()) return;  // dropped meanwhile
+    inbox_.push_back({*std::move(unadmitted_), std::move(share)});
+    unadmitted_.reset();
+    ReadLocked();
+  }
+  Advance();
+}
+
+void IngestStream::Advance() {
+  std::shared_ptr<engine::Namespace> opened;
+  {
+    MutexLock lock(&mu_);
+    if (busy_ || inbox_.empty() || ending()) return;
+    busy_ = true;
+    opened = namespace_;
+  }
+  const auto handle_next = [this, self = shared_from_this()] {
+    Run(context().write_pool, [this] { HandleNext(); });
+  };
+  if (opened == nullptr) {
+    handle_next();
+  } else {
+    opened->WhenRoom(handle_next);
+  }
+}
+
+void IngestStream::HandleNext() {
+  std::optional<Message> message;
+  {
+    MutexLock lock(&mu_);
+    if (!inbox_.empty()) {
+      message = std::move(inbox_.front());
+      inbox_.pop_front();
+    }
+  }
+  absl::Status status = message.has_value() ? Handle(*std::move(message)) : absl::OkStatus();
+  {
+    MutexLock lock(&mu_);
+    busy_ = false;
+    if (!status.ok()) FailLocked(std::move(status));
+    SettleLocked();
+  }
+  Advance();
+}
+
+absl::Status IngestStream::Handle(Message message) {
+  v1::IngestRequest request;
+  VARVE_RETURN_IF_ERROR(ParseMessage(message.bytes, &request));
+  message.bytes.Clear();
+  if (namespace_ == nullptr) {
+    if (!request.has_open()) {
+      return absl::InvalidArgumentError("the first message of a stream must be `open`");
+    }
+    return Open(request.open());
+  }
+  if (!request.has_batch()) {
+    return absl::InvalidArgumentError("after `open`, every message of a stream must be `batch`");
+  }
+  return Commit(request.batch());
+}
+
+absl::Status IngestStream::Open(const v1::IngestOpen& open) {
+  if (open.producer().size() > kProducerBytesMax) {
+    return BadField("open.producer", StrCat("must be at most ", kProducerBytesMax, " bytes, is ",
+                                            open.producer().size()));
+  }
+  VARVE_ASSIGN_OR_RETURN(synced_, DecodeSynced(open.durability()));
+  VARVE_ASSIGN_OR_RETURN(on_error_, DecodeOnError(open.on_error()));
+  VARVE_ASSIGN_OR_RETURN(auto found, context().engine->FindNamespace(open.namespace_()));
+  producer_ = open.producer();
+  v1::IngestResponse response;
+  v1::IngestOpened* opened = response.mutable_opened();
+  if (!producer_.empty()) {
+    VARVE_ASSIGN_OR_RETURN(const uint64_t last, found->ProducerPosition(producer_));
+    opened->set_last_batch(last);
+  }
+  opened->set_window_batches(kWindowBatches);
+  opened->set_window_bytes(kWindowBytes);
+  opened->set_max_message_bytes(context().max_message_bytes);
+  namespace_ = std::move(found);
+  Answer(std::move(response), /*after_sync=*/false);
+  return absl::OkStatus();
+}
+
+absl::Status IngestStream::Commit(const v1::IngestBatch& batch) {
+  const absl::StatusOr<engine::WriteResult> result = Upsert(batch);
+  if (!result.ok()) {
+    return WithMetadata(WithPrefix(result.status(), StrCat("batch ", batch.number(), ": ")),
+                        "batch", StrCat(batch.number()));
+  }
+  v1::IngestResponse response;
+  response.mutable_ack()->set_number(batch.number());
+  response.mutable_ack()->set_duplicate(result->duplicate);
+  EncodeWriteResult(*result, synced_, response.mutable_ack());
+  Answer(std::move(response), synced_);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<engine::WriteResult> IngestStream::Upsert(const v1::IngestBatch& batch) {
+  if (batch.number() == 0) return BadField("batch.number", "must be 1 or more, is 0");
+  if (producer_.empty() && batch.number() != last_batch_ + 1) {
+    return absl::FailedPreconditionError(
+        StrCat("the next batch of this stream is ", last_batch_ + 1));
+  }
+  DecodedRecords records;
+  VARVE_RETURN_IF_ERROR(records.Decode(batch.records()));
+  VARVE_ASSIGN_OR_RETURN(auto result,
+                         namespace_->Upsert(records.view(), on_error_,
+                                            {.producer = producer_, .number = batch.number()}));
+  last_batch_ = batch.number();
+  return result;
+}
+
+void IngestStream::Answer(v1::IngestResponse response, bool after_sync) {
+  uint64_t ack = 0;
+  {
+    MutexLock lock(&mu_);
+    opened_ = true;
+    ack = first_ack_ + acks_.size();
+    acks_.push_back({.ready = !after_sync, .response = std::move(response)});
+    SendReadyLocked();
+  }
+  if (!after_sync) return;
+  context().engine->SyncAsync(
+      [this, self = shared_from_this(), ack](absl::Status status) { Synced(ack, status); });
+}
+
+void IngestStream::Synced(uint64_t ack, const absl::Status& status) {
+  MutexLock lock(&mu_);
+  if (ack < first_ack_ || ack >= first_ack_ + acks_.size()) return;  // dropped meanwhile
+  if (status.ok()) {
+    acks_[ack - first_ack_].ready = true;
+  } else {
+    // This batch and those after it may not be on disk: they are not acknowledged.
+    acks_.resize(ack - first_ack_);
+    FailLocked(status);
+  }
+  SendReadyLocked();
+  SettleLocked();
+}
+
+void IngestStream::SendReadyLocked() {
+  for (; !acks_.empty() && acks_.front().ready; acks_.pop_front(), ++first_ack_) {
+    grpc::ByteBuffer bytes;
+    absl::Status status =
+        SerializeMessage(acks_.front().response, context().max_message_bytes, &bytes);
+    if (!status.ok()) {
+      acks_.clear();
+      return FailLocked(std::move(status));
+    }
+    SendLocked(std::move(bytes));
+  }
+}
+
+void IngestStream::Written() {
+  MutexLock lock(&mu_);
+  unanswered_bytes_ -= unanswered_.front();
+  unanswered_.pop_front();
+  ReadLocked();
+}
+
+void IngestStream::Drain() {
+  MutexLock lock(&mu_);
+  draining_ = true;
+  SettleLocked();
+}
+
+void IngestStream::FailLocked(absl::Status status) {
+  if (!failure_.has_value()) failure_ = std::move(status);
+  inbox_.clear();
+  unadmitted_.reset();
+}
+
+void IngestStream::SettleLocked() {
+  if (busy_ || !inbox_.empty() || unadmitted_.has_value() || !acks_.empty()) return;
+  if (failure_.has_value()) {
+    EndLocked(*failure_);
+  } else if (half_closed_) {
+    EndLocked(opened_ ? absl::OkStatus()
+                      : absl::InvalidArgumentError("the stream ended without an `open`"));
+  } else if (draining_) {
+    EndLocked(absl::UnavailableError(
+        "the server is shutting down; resume when it is back: batches that are not acknowledged "
+        "must be sent again"));
+  }
+}
+
+void IngestStream::Released() {
+  MutexLock lock(&mu_);
+  inbox_.clear();
+  unadmitted_.reset();
+  acks_.clear();
+  // The namespace may hold this stream, as one that waits for room: neither must keep the other.
+  namespace_.reset();
+}
+
+}  // namespace varve::server

@@ -1,0 +1,135 @@
+#include "server/rpc/schema_mapping.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "base/status_macros.h"
+#include "base/str_cat.h"
+#include "server/rpc/status_mapping.h"
+#include "server/rpc/tensor_codec.h"
+
+namespace varve::server {
+namespace {
+
+absl::StatusOr<index::Metric> DecodeMetric(v1::Metric metric, const std::string& field) {
+  switch (metric) {
+    case v1::METRIC_UNSPECIFIED:
+    case v1::METRIC_L2:
+      return index::Metric::kL2;
+    case v1::METRIC_COSINE:
+      return index::Metric::kCosine;
+    case v1::METRIC_DOT:
+      return index::Metric::kDot;
+    default:  // Sent by a newer client: enums of proto3 are open.
+      return BadField(field + ".metric", StrCat("must be L2, COSINE or DOT (1 to 3), is ", metric));
+  }
+}
+
+v1::Metric EncodeMetric(index::Metric metric) {
+  switch (metric) {
+    case index::Metric::kL2:
+      return v1::METRIC_L2;
+    case index::Metric::kCosine:
+      return v1::METRIC_COSINE;
+    case index::Metric::kDot:
+      return v1::METRIC_DOT;
+  }
+  return v1::METRIC_UNSPECIFIED;
+}
+
+absl::StatusOr<engine::IdType> DecodeIdType(v1::IdType type) {
+  switch (type) {
+    case v1::ID_TYPE_UNSPECIFIED:
+      return engine::IdType::kUndecided;
+    case v1::ID_TYPE_NUMBER:
+      return engine::IdType::kNumber;
+    case v1::ID_TYPE_TEXT:
+      return engine::IdType::kText;
+    default:  // Sent by a newer client: enums of proto3 are open.
+      return BadField("namespace.id_type", StrCat("must be NUMBER or TEXT (1 or 2), is ", type));
+  }
+}
+
+v1::IdType EncodeIdType(engine::IdType type) {
+  switch (type) {
+    case engine::IdType::kUndecided:
+      return v1::ID_TYPE_UNSPECIFIED;
+    case engine::IdType::kNumber:
+      return v1::ID_TYPE_NUMBER;
+    case engine::IdType::kText:
+      return v1::ID_TYPE_TEXT;
+  }
+  return v1::ID_TYPE_UNSPECIFIED;
+}
+
+void EncodeIndexOptions(const index::IndexOptions& in, v1::IndexOptions* out) {
+  out->set_m(in.m);
+  out->set_ef_construction(in.ef_construction);
+  out->set_ef_search(in.ef_search);
+  out->set_segment_size_threshold(in.segment_size_threshold);
+  out->set_parallel_insert_threshold(in.parallel_insert_threshold);
+  out->set_max_unindexed_rows(in.max_unindexed_rows);
+}
+
+absl::StatusOr<engine::FieldSchema> DecodeField(const v1::VectorField& in,
+                                                const std::string& field) {
+  engine::FieldSchema out;
+  out.name = in.name();
+  out.dimension = in.dimension();
+  VARVE_ASSIGN_OR_RETURN(out.metric, DecodeMetric(in.metric(), field));
+  if (in.element_type() != v1::DTYPE_UNSPECIFIED) {
+    VARVE_ASSIGN_OR_RETURN(out.element_type,
+                           DecodeDType(in.element_type(), field + ".element_type"));
+  }
+  Apply(DecodeIndexOptions(in.index()), &out.index);
+  return out;
+}
+
+}  // namespace
+
+absl::StatusOr<engine::NamespaceSchema> DecodeNamespace(const v1::Namespace& in) {
+  engine::NamespaceSchema out;
+  out.name = in.name();
+  VARVE_ASSIGN_OR_RETURN(out.id_type, DecodeIdType(in.id_type()));
+  for (int i = 0; i < in.fields_size(); ++i) {
+    VARVE_ASSIGN_OR_RETURN(engine::FieldSchema field,
+                           DecodeField(in.fields(i), StrCat("namespace.fields[", i, "]")));
+    out.fields.push_back(std::move(field));
+  }
+  return out;
+}
+
+v1::Namespace EncodeNamespace(const engine::NamespaceSchema& schema) {
+  v1::Namespace out;
+  out.set_name(schema.name);
+  out.set_id_type(EncodeIdType(schema.id_type));
+  const int64_t nanos = absl::ToUnixNanos(schema.create_time);
+  out.mutable_create_time()->set_seconds(nanos / 1'000'000'000);
+  out.mutable_create_time()->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+  for (const engine::FieldSchema& field : schema.fields) {
+    v1::VectorField* added = out.add_fields();
+    added->set_name(field.name);
+    added->set_dimension(field.dimension);
+    added->set_metric(EncodeMetric(field.metric));
+    added->set_element_type(EncodeDType(field.element_type));
+    EncodeIndexOptions(field.index, added->mutable_index());
+  }
+  return out;
+}
+
+engine::IndexOptionsUpdate DecodeIndexOptions(const v1::IndexOptions& in) {
+  engine::IndexOptionsUpdate out;
+  if (in.has_m()) out.m = in.m();
+  if (in.has_ef_construction()) out.ef_construction = in.ef_construction();
+  if (in.has_ef_search()) out.ef_search = in.ef_search();
+  if (in.has_segment_size_threshold()) out.segment_size_threshold = in.segment_size_threshold();
+  if (in.has_parallel_insert_threshold()) {
+    out.parallel_insert_threshold = in.parallel_insert_threshold();
+  }
+  if (in.has_max_unindexed_rows()) out.max_unindexed_rows = in.max_unindexed_rows();
+  return out;
+}
+
+}  // namespace varve::server

@@ -1,0 +1,179 @@
+#include "server/rpc/server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/service_type.h>
+#include <grpcpp/resource_quota.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/time/clock.h"
+#include "base/mutex.h"
+#include "base/str_cat.h"
+#include "base/thread_pool.h"
+#include "server/rpc/admin_service.h"
+#include "server/rpc/admission.h"
+#include "server/rpc/call_tracker.h"
+#include "server/rpc/ingest_service.h"
+#include "server/rpc/namespace_service.h"
+#include "server/rpc/query_service.h"
+#include "server/rpc/service_context.h"
+
+namespace varve::server {
+namespace {
+
+// Calls on one connection at a time; a client with more opens another connection or waits.
+constexpr int kCallsPerConnectionMax = 1000;
+// Reflection is served by gRPC's own blocking threads.
+constexpr int kBlockingThreadsMax = 16;
+// A connection that is silent is asked whether it lives; one that does not answer is closed.
+constexpr int kKeepaliveMs = 30'000;
+constexpr int kKeepaliveTimeoutMs = 20'000;
+// Clients may ask as often without being taken for attackers.
+constexpr int kClientPingIntervalMs = 5'000;
+constexpr int kHandshakeTimeoutMs = 20'000;
+
+constexpr const char* kServiceNames[] = {"", "varve.v1.AdminService", "varve.v1.IngestService",
+                                         "varve.v1.NamespaceService", "varve.v1.QueryService"};
+
+size_t ThreadsOrCores(int threads) {
+  return threads > 0 ? threads : std::max(1u, std::thread::hardware_concurrency());
+}
+
+std::string HostAndPort(const std::string& address, int port) {
+  const bool is_ipv6 = absl::StrContains(address, ":");
+  return is_ipv6 ? StrCat("[", address, "]:", port) : StrCat(address, ":", port);
+}
+
+void Configure(const Options& options, grpc::ServerBuilder* builder) {
+  builder->SetMaxReceiveMessageSize(static_cast<int>(options.max_message_bytes));
+  grpc::ResourceQuota quota("varved");
+  quota.Resize(options.wire_memory_bytes).SetMaxThreads(kBlockingThreadsMax);
+  builder->SetResourceQuota(quota);
+  // Vectors hardly compress, and a small message that unpacks into a huge one would pass every
+  // limit.
+  builder->SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+  builder->SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+  for (const auto& [name, value] :
+       {std::pair{GRPC_ARG_ALLOW_REUSEPORT, 0},
+        std::pair{GRPC_ARG_MAX_CONCURRENT_STREAMS, kCallsPerConnectionMax},
+        std::pair{GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs},
+        std::pair{GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs},
+        std::pair{GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1},
+        std::pair{GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kClientPingIntervalMs},
+        std::pair{GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs}}) {
+    builder->AddChannelArgument(name, value);
+  }
+}
+
+// Must be known before a server is built; both hold for the whole process.
+void EnableHealthAndReflection() {
+  static const bool enabled = [] {
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    return true;
+  }();
+  (void)enabled;
+}
+
+class ServerImpl final : public Server {
+ public:
+  ServerImpl(const Options& options, engine::Engine* engine)
+      : drain_(options.drain),
+        admission_{
+            .ingest_bytes = {"bytes of batches under way (--ingest-budget-mib)",
+                             options.ingest_budget_bytes, &write_pool_},
+            .read_bytes = {"bytes of searches and answers (--read-budget-mib)",
+                           options.read_budget_bytes, &write_pool_},
+            .calls = {"calls at a time (--max-calls)", options.max_calls, &write_pool_},
+        },
+        read_pool_("varve-read", ThreadsOrCores(options.search_threads)),
+        // At least two, so that one slow write does not hold up every other namespace.
+        write_pool_("varve-write", std::max<size_t>(2, ThreadsOrCores(0))),
+        context_{.engine = engine,
+                 .admission = &admission_,
+                 .calls = &calls_,
+                 .read_pool = &read_pool_,
+                 .write_pool = &write_pool_,
+                 .max_message_bytes = options.max_message_bytes,
+                 .start_time = absl::Now()} {}
+
+  ~ServerImpl() override {
+    if (grpc_ != nullptr) Drain();
+  }
+
+  absl::Status Listen(const Options& options) {
+    EnableHealthAndReflection();
+    grpc::ServerBuilder builder;
+    Configure(options, &builder);
+    const std::string address = HostAndPort(options.address, options.port);
+    builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port_);
+    services_.push_back(NewAdminService(context_));
+    services_.push_back(NewIngestService(context_));
+    services_.push_back(NewNamespaceService(context_));
+    services_.push_back(NewQueryService(context_));
+    for (const auto& service : services_) builder.RegisterService(service.get());
+    grpc_ = builder.BuildAndStart();
+    if (grpc_ == nullptr || port_ == 0) {
+      return absl::UnavailableError(
+          StrCat("cannot listen for gRPC on ", address,
+                 ": the port is in use, or the address is not one of this machine (see --port)"));
+    }
+    for (const char* name : kServiceNames) {
+      grpc_->GetHealthCheckService()->SetServingStatus(name, true);
+    }
+    return absl::OkStatus();
+  }
+
+  int port() const override { return port_; }
+  bool serving() const override { return !calls_.draining(); }
+
+  bool Drain() override ABSL_LOCKS_EXCLUDED(drain_mu_) {
+    MutexLock lock(&drain_mu_);
+    if (drained_.has_value()) return *drained_;
+    const absl::Time deadline = absl::Now() + drain_;
+    grpc_->GetHealthCheckService()->SetServingStatus(false);
+    calls_.Drain();
+    // gRPC goes on answering meanwhile: health checks see NOT_SERVING, late calls a clear refusal.
+    drained_ = calls_.WaitUntilIdle(deadline);
+    // What is left, and what nobody counts (watches of health, reflection), is cancelled now.
+    grpc_->Shutdown(absl::ToChronoTime(absl::Now()));
+    grpc_->Wait();
+    return *drained_;
+  }
+
+ private:
+  const absl::Duration drain_;
+  CallTracker calls_;
+  // Destroyed from the last to the first: gRPC and its calls, then the threads that run what is
+  // left of their work, then the budgets whose shares that work holds.
+  Admission admission_;
+  ThreadPool read_pool_;
+  ThreadPool write_pool_;
+  const ServiceContext context_;
+  std::vector<std::unique_ptr<grpc::Service>> services_;
+  std::unique_ptr<grpc::Server> grpc_;
+  int port_ = 0;
+  Mutex drain_mu_;
+  std::optional<bool> drained_ ABSL_GUARDED_BY(drain_mu_);
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options,
+                                                      engine::Engine* engine) {
+  auto server = std::make_unique<ServerImpl>(options, engine);
+  if (absl::Status status = server->Listen(options); !status.ok()) return status;
+  return server;
+}
+
+}  // namespace varve::server

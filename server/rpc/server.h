@@ -1,0 +1,37 @@
+#ifndef VARVE_SERVER_RPC_SERVER_H_
+#define VARVE_SERVER_RPC_SERVER_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "server/engine/engine.h"
+#include "server/options.h"
+
+namespace varve::server {
+
+// The gRPC side of varved: the services, health and reflection on one port, and the threads that do
+// their work. Thread-safe.
+class Server {
+ public:
+  // Listens and serves. `engine` outlives the server. Unavailable: the address cannot be listened
+  // on.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const Options& options,
+                                                       engine::Engine* engine);
+  // Drains first, if nobody has.
+  virtual ~Server() = default;
+
+  // The port listened on.
+  virtual int port() const = 0;
+  // Whether calls are taken: from Start() until Drain().
+  virtual bool serving() const = 0;
+
+  // Stops. Health says NOT_SERVING and new calls are refused at once; streams commit and
+  // acknowledge what they have read, then end with UNAVAILABLE; other calls complete. What is left
+  // after options.drain is cancelled. Returns when nothing runs any more; true when nothing was
+  // cancelled.
+  virtual bool Drain() = 0;
+};
+
+}  // namespace varve::server
+
+#endif  // VARVE_SERVER_RPC_SERVER_H_
