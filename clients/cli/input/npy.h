@@ -1,0 +1,45 @@
+#ifndef VARVE_CLIENTS_CLI_INPUT_NPY_H_
+#define VARVE_CLIENTS_CLI_INPUT_NPY_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "clients/cli/input/mapped_file.h"
+
+namespace varve::cli {
+
+// numpy's .npy format, versions 1 to 3.
+
+// The type of an array's elements, as numpy writes it: '<f4' is kind 'f', size 4.
+struct NpyType {
+  char kind = 0;  // 'f', 'u', 'i', 'b', 'c' ...
+  size_t size = 0;
+
+  friend bool operator==(const NpyType&, const NpyType&) = default;
+};
+
+// An array in a mapped file: C order, little-endian, its bytes exactly product(shape) x size.
+struct NpyArray {
+  MappedFile file;
+  NpyType type;
+  std::vector<uint64_t> shape;
+  std::string_view data;  // in `file`
+};
+
+// InvalidArgument names the file, what was wanted and what was found: not .npy, truncated, Fortran
+// order, big-endian, a structured dtype, bytes left over.
+absl::StatusOr<NpyArray> OpenNpy(const std::string& path);
+
+// "(20000, 300)"
+std::string NpyShapeText(const std::vector<uint64_t>& shape);
+
+// The bytes that stand before an array's data in a file of version 1. `dtype` as in "<f4".
+std::string NpyHeader(std::string_view dtype, const std::vector<uint64_t>& shape);
+
+}  // namespace varve::cli
+
+#endif  // VARVE_CLIENTS_CLI_INPUT_NPY_H_
