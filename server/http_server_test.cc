@@ -1,0 +1,34 @@
+#include "server/http_server.h"
+
+#include <gtest/gtest.h>
+#include <httplib.h>
+
+#include <atomic>
+
+namespace varve::server {
+namespace {
+
+TEST(HttpServerTest, ReadinessFollowsTheServerAndHealthDoesNot) {
+  std::atomic<bool> ready = false;
+  const auto server = HttpServer::Start("127.0.0.1", 0, [&ready] { return ready.load(); });
+  ASSERT_TRUE(server.ok()) << server.status();
+  httplib::Client client("127.0.0.1", (*server)->port());
+  EXPECT_EQ(client.Get("/readyz")->status, 503);
+  EXPECT_EQ(client.Get("/healthz")->status, 200);
+  ready = true;
+  EXPECT_EQ(client.Get("/readyz")->status, 200);
+  ready = false;
+  EXPECT_EQ(client.Get("/readyz")->status, 503);
+  EXPECT_EQ(client.Get("/elsewhere")->status, 404);
+}
+
+TEST(HttpServerTest, APortInUseIsRefusedByName) {
+  const auto first = HttpServer::Start("127.0.0.1", 0, [] { return true; });
+  ASSERT_TRUE(first.ok());
+  const auto second = HttpServer::Start("127.0.0.1", (*first)->port(), [] { return true; });
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_NE(second.status().message().find(std::to_string((*first)->port())), std::string::npos);
+}
+
+}  // namespace
+}  // namespace varve::server

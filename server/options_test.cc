@@ -1,0 +1,82 @@
+#include "server/options.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <vector>
+
+namespace varve::server {
+namespace {
+
+ParsedOptions Parse(std::vector<const char*> args) {
+  args.insert(args.begin(), "varved");
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  const ParsedOptions parsed = ParseOptions(static_cast<int>(args.size()), args.data());
+  testing::internal::GetCapturedStdout();
+  testing::internal::GetCapturedStderr();
+  return parsed;
+}
+
+TEST(OptionsTest, WithoutArgumentsTheServerListensOnLoopback) {
+  const ParsedOptions parsed = Parse({});
+  ASSERT_TRUE(parsed.options.has_value());
+  EXPECT_EQ(parsed.options->data_dir, "./varve-data");
+  EXPECT_EQ(parsed.options->address, "127.0.0.1");
+  EXPECT_EQ(parsed.options->port, 7780);
+  EXPECT_EQ(parsed.options->http_port, 7781);
+  EXPECT_EQ(parsed.options->max_message_bytes, size_t{64} << 20);
+  EXPECT_EQ(parsed.options->drain, absl::Seconds(10));
+}
+
+TEST(OptionsTest, UnitsAreMibAndSeconds) {
+  const ParsedOptions parsed =
+      Parse({"--max-message-mib", "8", "--ingest-budget-mib", "9", "--drain-seconds", "0.5"});
+  ASSERT_TRUE(parsed.options.has_value());
+  EXPECT_EQ(parsed.options->max_message_bytes, size_t{8} << 20);
+  EXPECT_EQ(parsed.options->ingest_budget_bytes, size_t{9} << 20);
+  EXPECT_EQ(parsed.options->drain, absl::Milliseconds(500));
+}
+
+TEST(OptionsTest, PortZeroLeavesTheHttpPortToTheKernelToo) {
+  EXPECT_EQ(Parse({"--port", "0"}).options->http_port, 0);
+  EXPECT_EQ(Parse({"--port", "0", "--http-port", "7999"}).options->http_port, 7999);
+  EXPECT_EQ(Parse({"--port", "7999"}).options->http_port, 7781);
+}
+
+TEST(OptionsTest, EnvironmentVariablesStandInForOptions) {
+  setenv("VARVE_DATA_DIR", "/srv/varve", /*overwrite=*/1);
+  EXPECT_EQ(Parse({}).options->data_dir, "/srv/varve");
+  EXPECT_EQ(Parse({"--data-dir", "here"}).options->data_dir, "here");
+  unsetenv("VARVE_DATA_DIR");
+}
+
+TEST(OptionsTest, AUsageErrorIsExitCodeTwo) {
+  const std::vector<std::vector<const char*>> wrong = {
+      {"--no-such-option"},       {"--port", "65536"},
+      {"--port", "http"},         {"--address", "example.com"},
+      {"--log-level", "loud"},    {"--drain-seconds", "-1"},
+      {"--max-message-mib", "0"}, {"extra"},
+  };
+  for (const auto& args : wrong) {
+    const ParsedOptions parsed = Parse(args);
+    EXPECT_FALSE(parsed.options.has_value()) << args[0];
+    EXPECT_EQ(parsed.exit_code, 2) << args[0];
+  }
+}
+
+TEST(OptionsTest, ABudgetMustHoldTheLargestMessage) {
+  EXPECT_EQ(Parse({"--max-message-mib", "128", "--ingest-budget-mib", "64"}).exit_code, 2);
+  EXPECT_TRUE(Parse({"--max-message-mib", "128"}).options.has_value());
+}
+
+TEST(OptionsTest, HelpAndVersionEndWell) {
+  for (const char* flag : {"--help", "--version"}) {
+    const ParsedOptions parsed = Parse({flag});
+    EXPECT_FALSE(parsed.options.has_value());
+    EXPECT_EQ(parsed.exit_code, 0);
+  }
+}
+
+}  // namespace
+}  // namespace varve::server
