@@ -2,11 +2,14 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <random>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -137,7 +140,7 @@ std::optional<NamespaceEntry> FindEntry(const RecordStore& store, std::string_vi
   return std::nullopt;
 }
 
-// A record of every length that a store may treat differently: inline, or in a file of its own.
+// Long enough to be kept apart from its key, where short ones are not.
 std::string LongVector(char byte) { return std::string(100'000, byte); }
 
 TEST_P(RecordStoreContractTest, AnEmptyStoreHasNoNamespaces) {
@@ -495,6 +498,123 @@ TEST_P(RecordStoreContractTest, EverythingIsThereAfterReopening) {
   a.Use(&store());
   ASSERT_TRUE(a.Put({{"x", "5"}}).ok());
   EXPECT_THAT(Rows(store(), a.number(), {"x"}), ElementsAre(5));
+}
+
+// A commit replaces ten records at once and brings one that the next deletes: who sees a mixture
+// has seen half a commit.
+TEST_P(RecordStoreContractTest, ReadersSeeWholeCommitsWhileOneWrites) {
+  Writer a(&store(), "a");
+  std::vector<std::string> ids;
+  for (int i = 0; i < 10; ++i) ids.push_back(StrCat("id", i));
+  const auto commit = [&](int n) {
+    Records records;
+    for (const std::string& id : ids) records[id] = StrCat(n);
+    records[StrCat("only", n)] = StrCat(n);
+    ASSERT_TRUE(a.Commit(records, {StrCat("only", n - 1)}, "", 0).ok());
+  };
+  const auto expect_whole = [&](const std::vector<StoredRecord>& records) {
+    EXPECT_EQ(records.size(), ids.size() + 1);
+    for (const StoredRecord& record : records) {
+      EXPECT_EQ(record.vector, records[0].vector);
+      EXPECT_EQ(record.sequence, records[0].sequence);
+    }
+  };
+  commit(0);
+  std::atomic<bool> stop{false};
+  std::thread by_ids([&] {
+    while (!stop) {
+      const auto found = store().ReadRecords(a.number(), Views(ids), true);
+      ASSERT_TRUE(found.ok()) << found.status();
+      for (const auto& record : *found) EXPECT_EQ(record->vector, (*found)[0]->vector);
+    }
+  });
+  std::thread by_scan([&] {
+    while (!stop) {
+      expect_whole(ById(store(), a.number()));
+      expect_whole(ByRow(store(), a.number()));
+    }
+  });
+  for (int n = 1; n < 500; ++n) commit(n);
+  stop = true;
+  by_ids.join();
+  by_scan.join();
+}
+
+TEST_P(RecordStoreContractTest, NamespacesAreWrittenSideBySide) {
+  constexpr int kThreads = 4;
+  constexpr int kCommits = 100;
+  std::vector<Writer> writers;
+  for (int i = 0; i < kThreads; ++i) writers.emplace_back(&store(), StrCat("n", i));
+  std::vector<std::thread> threads;
+  for (Writer& writer : writers) {
+    threads.emplace_back([&writer] {
+      for (int n = 1; n <= kCommits; ++n) {
+        ASSERT_TRUE(writer.Put({{"same", StrCat(n)}, {StrCat("id", n), "1"}}, "p", n).ok());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const Writer& writer : writers) {
+    EXPECT_EQ(ById(store(), writer.number()).size(), kCommits + 1);
+    EXPECT_EQ(ById(store(), writer.number()).back().vector, StrCat(kCommits));
+    EXPECT_EQ(store().ProducerPosition(writer.number(), "p").value_or(0), kCommits);
+  }
+}
+
+TEST_P(RecordStoreContractTest, RandomOperationsAndReopeningsAgreeWithAModel) {
+  constexpr uint32_t kSeed = 20'240'607;
+  std::mt19937 random(kSeed);
+  const auto below = [&random](uint32_t limit) { return random() % limit; };
+  const auto random_id = [&] { return StrCat("id", below(300)); };
+  struct Model {
+    std::string name;
+    Writer writer;
+    Records records;
+  };
+  std::vector<Model> models;
+  int made = 0;
+  const auto add = [&] {
+    const std::string name = StrCat("n", made++);
+    models.push_back({.name = name, .writer = Writer(&store(), name), .records = {}});
+  };
+  for (int i = 0; i < 3; ++i) add();
+
+  for (int step = 0; step < 600; ++step) {
+    SCOPED_TRACE(StrCat("seed ", kSeed, ", step ", step));
+    Model& model = models[below(3)];
+    const uint32_t what = below(100);
+    if (what < 60) {
+      Records records;
+      for (uint32_t i = below(40); i > 0; --i) {
+        records[random_id()] = std::string(below(3000), static_cast<char>('a' + below(26)));
+      }
+      ASSERT_TRUE(model.writer.Put(records).ok());
+      for (const auto& [id, vector] : records) model.records[id] = vector;
+    } else if (what < 80) {
+      const std::string id = random_id();
+      ASSERT_TRUE(model.writer.Delete({id}).ok());
+      model.records.erase(id);
+    } else if (what < 92) {
+      EXPECT_EQ(ToMap(ById(store(), model.writer.number())), model.records);
+      EXPECT_EQ(ToMap(ByRow(store(), model.writer.number())), model.records);
+    } else if (what < 94) {
+      ASSERT_TRUE(store().DropNamespace(model.writer.number(), model.name).ok());
+      std::swap(model, models.back());
+      models.pop_back();
+      add();
+    } else if (what < 97) {
+      store().SyncAsync([](absl::Status status) { EXPECT_TRUE(status.ok()) << status; });
+    } else {
+      Reopen();
+      for (Model& each : models) each.writer.Use(&store());
+    }
+  }
+  Reopen();
+  for (const Model& model : models) {
+    EXPECT_EQ(ToMap(ById(store(), model.writer.number())), model.records);
+    EXPECT_EQ(ToMap(ByRow(store(), model.writer.number())), model.records);
+    EXPECT_EQ(FindEntry(store(), model.name)->state.sequence, model.writer.state().sequence);
+  }
 }
 
 TEST_P(RecordStoreContractTest, EverySyncCallsBackOnce) {
