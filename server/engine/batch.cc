@@ -157,6 +157,15 @@ absl::StatusOr<CheckedBatch> CheckBatch(const FieldSchema& field, const RecordsV
   return batch;
 }
 
+TensorView InElementType(const FieldSchema& field, const TensorView& vectors, std::string* buffer) {
+  if (vectors.dtype == field.element_type) return vectors;
+  const size_t elements = vectors.rows * vectors.columns;
+  buffer->resize(elements * sizeof(float));
+  ToFloat32(vectors.dtype, vectors.bytes.data(), elements,
+            reinterpret_cast<float*>(buffer->data()));
+  return {.dtype = DType::kF32, .rows = vectors.rows, .columns = vectors.columns, .bytes = *buffer};
+}
+
 absl::Status CheckVectors(const FieldSchema& field, const TensorView& vectors,
                           std::string_view what) {
   if (vectors.columns != field.dimension) {

@@ -46,6 +46,10 @@ absl::StatusOr<CheckedBatch> CheckBatch(const FieldSchema& field, const RecordsV
                                         const std::vector<std::string_view>& keys,
                                         OnError on_error);
 
+// The vectors in the field's element type, as they are stored: as they came, or, in a field of
+// float32, widened into `buffer`. For vectors that CheckBatch has let pass.
+TensorView InElementType(const FieldSchema& field, const TensorView& vectors, std::string* buffer);
+
 // OK when every vector can be compared under the field's metric: finite, not too long to square,
 // not zero under cosine. InvalidArgument names the first bad one as "<what> <position>".
 absl::Status CheckVectors(const FieldSchema& field, const TensorView& vectors,

@@ -175,6 +175,9 @@ absl::StatusOr<WriteResult> Namespace::Upsert(const RecordsView& records, OnErro
   VARVE_ASSIGN_OR_RETURN(const FieldSchema field, FindField(records.field));
   const EncodedIds ids(records.ids);
   VARVE_ASSIGN_OR_RETURN(CheckedBatch batch, CheckBatch(field, records, ids.keys(), on_error));
+  std::string widened;
+  RecordsView stored = records;
+  stored.vectors = InElementType(field, records.vectors, &widened);
 
   MutexLock lock(&write_mu_);
   VARVE_RETURN_IF_ERROR(CheckNotDeleted());
@@ -191,7 +194,7 @@ absl::StatusOr<WriteResult> Namespace::Upsert(const RecordsView& records, OnErro
                                                   producer_batch.number));
     }
   }
-  return CommitBatch(records, ids.keys(), std::move(batch), producer_batch);
+  return CommitBatch(stored, ids.keys(), std::move(batch), producer_batch);
 }
 
 absl::StatusOr<WriteResult> Namespace::CommitBatch(const RecordsView& records,

@@ -176,6 +176,20 @@ TEST_F(NamespaceTest, VectorsComeBackAsTheyWereSent) {
   EXPECT_THAT(missing.numbers, ElementsAre(5));
 }
 
+TEST_F(NamespaceTest, NarrowTensorsAreStoredAndComeBackInTheFieldsElementType) {
+  const std::vector<uint64_t> ids = {7};
+  const IdsView id_view = {.type = IdType::kNumber, .numbers = ids};
+  const TensorView bytes = {
+      .dtype = DType::kU8, .rows = 1, .columns = kDimension, .bytes = "\x07\x01\x02\xff"};
+  const std::vector<float> wanted = {7, 1, 2, 255};
+  ASSERT_TRUE(namespace_->Upsert({.ids = id_view, .vectors = bytes}, OnError::kFailBatch).ok());
+  Open();
+  IdList missing;
+  const auto found = namespace_->Get(id_view, /*include_vectors=*/true, &missing);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->vectors, View(wanted).bytes);
+}
+
 TEST_F(NamespaceTest, AScanTokenOfAnotherKindIsInvalid) {
   ASSERT_TRUE(Upsert({1}).ok());
   for (std::string_view token : {"n", "n123", "tabc", "x12345678"}) {
