@@ -68,7 +68,7 @@ TEST(SchemaMappingTest, UnknownEnumValuesAreRefusedByField) {
   EXPECT_THAT(std::string(DecodeNamespace(metric).status().message()),
               HasSubstr("namespace.fields[1].metric must be"));
   v1::Namespace element;
-  element.add_fields()->set_element_type(static_cast<v1::DType>(42));
+  element.add_fields()->set_element_type(static_cast<v1::Dtype>(42));
   EXPECT_THAT(std::string(DecodeNamespace(element).status().message()),
               HasSubstr("namespace.fields[0].element_type must be"));
   v1::Namespace id_type;

@@ -51,7 +51,7 @@ absl::StatusOr<TensorView> Decode(const v1::Tensor& tensor, uint64_t rows, uint6
 
 }  // namespace
 
-absl::StatusOr<DType> DecodeDType(v1::DType dtype, std::string_view field) {
+absl::StatusOr<DType> DecodeDType(v1::Dtype dtype, std::string_view field) {
   switch (dtype) {
     case v1::DTYPE_F32:
       return DType::kF32;
@@ -68,7 +68,7 @@ absl::StatusOr<DType> DecodeDType(v1::DType dtype, std::string_view field) {
   }
 }
 
-v1::DType EncodeDType(DType dtype) {
+v1::Dtype EncodeDType(DType dtype) {
   switch (dtype) {
     case DType::kF32:
       return v1::DTYPE_F32;

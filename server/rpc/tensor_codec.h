@@ -18,8 +18,8 @@ namespace varve::server {
 
 // InvalidArgument with the whole of `field`: DTYPE_UNSPECIFIED, or a type this server does not
 // know.
-absl::StatusOr<DType> DecodeDType(v1::DType dtype, std::string_view field);
-v1::DType EncodeDType(DType dtype);
+absl::StatusOr<DType> DecodeDType(v1::Dtype dtype, std::string_view field);
+v1::Dtype EncodeDType(DType dtype);
 
 // A tensor of shape [rows, columns].
 absl::StatusOr<TensorView> DecodeMatrix(const v1::Tensor& tensor, std::string_view field);

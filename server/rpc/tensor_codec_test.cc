@@ -13,7 +13,7 @@ namespace {
 
 using testing::HasSubstr;
 
-v1::Tensor MakeTensor(v1::DType dtype, std::initializer_list<uint64_t> shape, size_t bytes) {
+v1::Tensor MakeTensor(v1::Dtype dtype, std::initializer_list<uint64_t> shape, size_t bytes) {
   v1::Tensor tensor;
   tensor.set_dtype(dtype);
   for (uint64_t extent : shape) tensor.add_shape(extent);
@@ -38,7 +38,7 @@ TEST(TensorCodecTest, AMatrixIsAViewOfItsMessage) {
 }
 
 TEST(TensorCodecTest, EveryDTypeHasItsSize) {
-  const std::pair<v1::DType, size_t> sizes[] = {{v1::DTYPE_F32, 4},
+  const std::pair<v1::Dtype, size_t> sizes[] = {{v1::DTYPE_F32, 4},
                                                 {v1::DTYPE_F16, 2},
                                                 {v1::DTYPE_BF16, 2},
                                                 {v1::DTYPE_U8, 1},
@@ -89,7 +89,7 @@ TEST(TensorCodecTest, AWrongRankIsRefused) {
 
 TEST(TensorCodecTest, AnUnknownDTypeIsRefused) {
   ExpectBadMatrix(MakeTensor(v1::DTYPE_UNSPECIFIED, {1, 1}, 4), "vectors.dtype must be F32");
-  ExpectBadMatrix(MakeTensor(static_cast<v1::DType>(99), {1, 1}, 4), "is 99");
+  ExpectBadMatrix(MakeTensor(static_cast<v1::Dtype>(99), {1, 1}, 4), "is 99");
 }
 
 TEST(TensorCodecTest, EncodingIsTheReverse) {

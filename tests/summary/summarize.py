@@ -90,8 +90,10 @@ def count_suite(spec: str) -> tuple[str, float, Count]:
     """Counts one SUITE:EXIT_CODE:SECONDS[:RESULTS]."""
     name, code, seconds, *results = spec.split(":", 3)
     count = Count()
-    if not results:
-        count.passed = int(code == "0")
+    if not results and code == "0":
+        count.passed = 1
+    elif not results:
+        count.fail(f"{name} (exit code {code})")
     else:
         path = pathlib.Path(results[0])
         try:

@@ -11,7 +11,7 @@
 namespace varve::client::internal {
 namespace {
 
-v1::DType ToWire(DType dtype) {
+v1::Dtype ToWire(DType dtype) {
   switch (dtype) {
     case DType::kF32:
       return v1::DTYPE_F32;
@@ -201,7 +201,7 @@ Durability FromWire(v1::Durability durability) {
   return durability == v1::DURABILITY_SYNCED ? Durability::kSynced : Durability::kApplied;
 }
 
-absl::StatusOr<DType> FromWire(v1::DType dtype) {
+absl::StatusOr<DType> FromWire(v1::Dtype dtype) {
   switch (dtype) {
     case v1::DTYPE_F32:
       return DType::kF32;

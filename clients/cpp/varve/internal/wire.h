@@ -30,7 +30,7 @@ void ToWire(const SearchOptions& options, v1::SearchOptions* out);
 absl::Status ToWire(const RecordsView& records, v1::RecordBatch* out);
 
 Durability FromWire(v1::Durability durability);
-absl::StatusOr<DType> FromWire(v1::DType dtype);
+absl::StatusOr<DType> FromWire(v1::Dtype dtype);
 Id FromWire(v1::Id id);
 Ids FromWire(v1::Ids ids);
 absl::StatusOr<Namespace> FromWire(const v1::Namespace& in);
