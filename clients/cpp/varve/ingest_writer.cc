@@ -386,7 +386,7 @@ bool IngestWriter::Impl::HasRoom(size_t bytes) const {
 void IngestWriter::Impl::End(absl::Status status) {
   if (!status.ok() && ever_open_) {
     status = absl::Status(status.code(),
-                          StrCat("ingest ended at batch ", committed_ + 1, ": ", status.message()));
+                          StrCat("ingest ended after batch ", committed_, ": ", status.message()));
   }
   end_ = std::move(status);
   changed_.SignalAll();

@@ -83,10 +83,9 @@ class IngestWriter {
 
   // Sends what is left and waits until all is acknowledged. No Write() after it.
   //
-  // An error is what the stream ended with; it names the first batch that is not known to be
-  // committed, number committed() + 1: the one at fault when the server refused it. With
-  // InvalidArgument mend that batch, with Unavailable wait for the server; then open again under
-  // the same producer.
+  // An error is what the stream ended with; its message names the last batch that is committed for
+  // certain. When the server refused a batch (InvalidArgument), it is the one after: mend it. With
+  // Unavailable wait for the server. Then open again under the same producer.
   absl::Status Finish();
 
   // Every batch up to this number is committed for certain.

@@ -217,7 +217,7 @@ TEST_F(IngestWriterTest, AServerThatStaysAwayEndsTheWriterWithWhatIsCommitted) {
   ASSERT_TRUE(WriteBatch(**writer, 2).ok());
   const absl::Status status = (*writer)->Finish();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("batch 2: gave up after 300ms: "));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("after batch 1: gave up after 300ms: "));
   EXPECT_EQ((*writer)->committed(), 1);
 }
 
@@ -248,7 +248,7 @@ TEST_F(IngestWriterTest, ARefusedBatchEndsTheWriterAndIsNamed) {
     return grpc::Status(grpc::INVALID_ARGUMENT, "row 2 is NaN");
   });
   const absl::Status status = WriteAll(*client_, "a", 10);
-  EXPECT_EQ(status, absl::InvalidArgumentError("ingest ended at batch 4: row 2 is NaN"));
+  EXPECT_EQ(status, absl::InvalidArgumentError("ingest ended after batch 3: row 2 is NaN"));
   EXPECT_THAT(acks_, ElementsAreArray(Numbers(1, 3)));
   ExpectCommittedOnce("a", 3);
 }

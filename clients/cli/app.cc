@@ -1,0 +1,98 @@
+#include "clients/cli/app.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "base/str_cat.h"
+#include "clients/cli/verbs/verbs.h"
+
+namespace varve::cli {
+namespace {
+
+constexpr int kDone = 0;
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
+
+// The verb, or its part, that was being parsed: "varve namespace create".
+std::string Command(const CLI::App& app) {
+  std::string command = "varve";
+  const CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) {
+    at = at->get_subcommands().front();
+    command += StrCat(" ", at->get_name());
+  }
+  return command;
+}
+
+std::string OneLine(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
+void PrintError(Session& session, std::string_view message) {
+  session.err() << "varve: " << OneLine(std::string(message)) << std::endl;
+}
+
+void AddEverything(CLI::App& app, Session& session, Action* chosen) {
+  app.require_subcommand(1);
+  // --server and --json may also stand behind the verb.
+  app.fallthrough();
+  app.add_option("--server", session.server, "Address of the server")
+      ->envname("VARVE_SERVER")
+      ->type_name("HOST:PORT")
+      ->capture_default_str();
+  app.add_flag("--json", session.json, "Print one JSON document");
+  AddNamespace(app, chosen);
+  AddIngest(app, chosen);
+  AddSearch(app, chosen);
+  AddGet(app, chosen);
+  AddDelete(app, chosen);
+  AddCount(app, chosen);
+  AddScan(app, chosen);
+  AddSegments(app, chosen);
+  AddStats(app, chosen);
+}
+
+int Report(Session& session, const CLI::App& app, const absl::Status& status) {
+  if (IsUsageError(status)) {
+    PrintError(session, StrCat(status.message(), " (see ", Command(app), " --help)"));
+    return kUsage;
+  }
+  if (!status.ok()) {
+    const std::string_view why =
+        session.interrupted() ? std::string_view("interrupted")
+                              : std::string_view(status.message().data(), status.message().size());
+    PrintError(session, StrCat(why, session.resume_hint()));
+    return kFailed;
+  }
+  session.out().flush();
+  if (!session.out()) {
+    PrintError(session, "cannot write to standard output");
+    return kFailed;
+  }
+  return kDone;
+}
+
+}  // namespace
+
+int Run(const SessionOptions& options) {
+  Session session(options);
+  Action chosen;
+  CLI::App app("Streams vectors into a Varve server and searches them.", "varve");
+  AddEverything(app, session, &chosen);
+  // CLI11 wants them reversed, without the program's name.
+  std::vector<std::string> words(options.command_line.rbegin(), options.command_line.rend() - 1);
+  try {
+    app.parse(words);
+  } catch (const CLI::ParseError& error) {
+    // Asking for help is thrown too.
+    if (error.get_exit_code() == 0) return app.exit(error, session.out(), session.err());
+    PrintError(session, StrCat(error.what(), " (see ", Command(app), " --help)"));
+    return kUsage;
+  }
+  return Report(session, app, chosen(session));
+}
+
+}  // namespace varve::cli

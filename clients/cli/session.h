@@ -1,0 +1,72 @@
+#ifndef VARVE_CLIENTS_CLI_SESSION_H_
+#define VARVE_CLIENTS_CLI_SESSION_H_
+
+#include <functional>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "clients/cli/interrupt.h"
+#include "clients/cli/json.h"
+#include "clients/cpp/varve/client.h"
+
+namespace varve::cli {
+
+// What one run of the program has: its words, its streams, and the options that every verb shares.
+struct SessionOptions {
+  std::vector<std::string> command_line;  // the program's name first
+  std::ostream* out = nullptr;            // results
+  std::ostream* err = nullptr;            // errors and progress
+  bool err_is_terminal = false;
+  Interrupt* interrupt = nullptr;  // nullptr: none is heard
+};
+
+// Session is what a verb works with. One thread uses it. All it is given must outlive it.
+class Session {
+ public:
+  explicit Session(SessionOptions options) : options_(std::move(options)) {}
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // Set from --server and --json before a verb runs.
+  std::string server = "127.0.0.1:7780";
+  bool json = false;
+
+  // The connection to `server`; an interrupt cancels its calls. InvalidArgument: `server` is no
+  // address.
+  absl::StatusOr<client::Client*> client();
+
+  const std::vector<std::string>& command_line() const { return options_.command_line; }
+  std::ostream& out() { return *options_.out; }
+  std::ostream& err() { return *options_.err; }
+  bool err_is_terminal() const { return options_.err_is_terminal; }
+  bool interrupted() const;
+
+  // What a failed job adds to its error: how to go on.
+  void set_resume_hint(std::string hint) { resume_hint_ = std::move(hint); }
+  const std::string& resume_hint() const { return resume_hint_; }
+
+  // Prints the one document that --json promises.
+  void PrintJson(const Json& document);
+
+ private:
+  const SessionOptions options_;
+  std::string resume_hint_;
+  std::unique_ptr<client::Client> client_;
+};
+
+// What a verb does once the command line is understood.
+using Action = std::function<absl::Status(Session&)>;
+
+// The error of a command line that cannot be right, whatever the server says: exit code 2.
+absl::Status UsageError(std::string_view message);
+bool IsUsageError(const absl::Status& status);
+
+}  // namespace varve::cli
+
+#endif  // VARVE_CLIENTS_CLI_SESSION_H_

@@ -1,0 +1,51 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status_macros.h"
+#include "clients/cli/json.h"
+#include "clients/cli/verbs/ids_argument.h"
+#include "clients/cli/verbs/record_printer.h"
+#include "clients/cli/verbs/verbs.h"
+
+namespace varve::cli {
+namespace {
+
+// Records asked for at a time: what is in memory.
+constexpr size_t kIdsAtOnce = 10'000;
+
+absl::Status RunGet(const IdsArgument& argument, Session& session) {
+  VARVE_ASSIGN_OR_RETURN(client::Client* const client, session.client());
+  VARVE_ASSIGN_OR_RETURN(const IdColumn ids, ReadIds(argument, client));
+  RecordPrinter printer(&session);
+  Json missing = Json::array();
+  std::vector<uint64_t> scratch;
+  for (size_t first = 0; first < ids.size(); first += kIdsAtOnce) {
+    const size_t count = std::min(kIdsAtOnce, ids.size() - first);
+    VARVE_ASSIGN_OR_RETURN(const client::GetResult result,
+                           client->Get(argument.name_space, ids.Slice(first, count, &scratch),
+                                       /*include_vectors=*/true));
+    printer.Print(result.records, client::Size(result.records.ids));
+    for (size_t i = 0; i < client::Size(result.missing); ++i) {
+      missing.push_back(ToJson(client::At(result.missing, i)));
+    }
+  }
+  printer.Finish({{"missing", missing}});
+  if (!session.json && !missing.empty()) {
+    session.err() << "varve: there are no records " << ToText(missing) << std::endl;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddGet(CLI::App& app, Action* chosen) {
+  const auto argument = std::make_shared<IdsArgument>();
+  CLI::App* const verb = app.add_subcommand("get", "Prints records and their vectors");
+  AddIdsArgument(verb, argument.get());
+  verb->callback([=] { *chosen = [=](Session& session) { return RunGet(*argument, session); }; });
+}
+
+}  // namespace varve::cli
