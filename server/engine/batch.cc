@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/cord.h"
 #include "base/endian.h"
 #include "base/status_macros.h"
 #include "base/str_cat.h"
@@ -68,6 +69,12 @@ class FloatReader {
 std::string IdFault(IdType type, std::string_view key) {
   if (type != IdType::kText || (!key.empty() && key.size() <= kTextIdBytesMax)) return "";
   return StrCat("a text id must be 1 to ", kTextIdBytesMax, " bytes, is ", key.size());
+}
+
+absl::Status BadRow(uint32_t row, std::string_view fault) {
+  absl::Status status = absl::InvalidArgumentError(StrCat("row ", row, ": ", fault));
+  status.SetPayload(kRowPayload, absl::Cord(StrCat(row)));
+  return status;
 }
 
 absl::Status CheckShape(const FieldSchema& field, const RecordsView& records) {
@@ -138,7 +145,7 @@ absl::StatusOr<CheckedBatch> CheckBatch(const FieldSchema& field, const RecordsV
     } else if (on_error == OnError::kSkip) {
       batch.errors.push_back({row, std::move(fault)});
     } else {
-      return absl::InvalidArgumentError(StrCat("row ", row, ": ", fault));
+      return BadRow(row, fault);
     }
   }
   // The last of equal ids wins: going backwards, it is the first that is met.

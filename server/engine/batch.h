@@ -39,6 +39,9 @@ struct CheckedBatch {
   std::vector<RowError> errors;      // with OnError::kSkip
 };
 
+// Payload of an error that is about one row of a batch: its position, as text.
+inline constexpr char kRowPayload[] = "varve.dev/metadata/row";
+
 // Checks a batch against the field it is for: counts, dimension, dtype, ids, and every vector.
 // InvalidArgument names the row, what was wanted and what was found; with OnError::kSkip faults of
 // single rows are listed instead. `keys` are the batch's ids, encoded.
