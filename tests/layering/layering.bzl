@@ -31,5 +31,5 @@ def unreachable(name, room, forbidden):
     """Fails when a room's shipped targets reach a target that the regular expression matches."""
     build_graph_test(
         name = name,
-        query = "filter('%s', deps(%s))" % (forbidden, targets(room)),
+        query = "filter('%s', kind(rule, deps(%s)))" % (forbidden, targets(room)),
     )
