@@ -7,10 +7,12 @@ import select
 import signal
 import subprocess
 import time
+import weakref
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-VARVED = ROOT / "bazel-bin/server/varved"
-VARVE = ROOT / "bazel-bin/clients/cli/varve"
+BIN = pathlib.Path(os.environ.get("VARVE_BIN", ROOT / "bazel-bin"))
+VARVED = BIN / "server/varved"
+VARVE = BIN / "clients/cli/varve"
 
 # Bounds on waiting, generous because machines may be busy. Nobody waits for their whole length.
 START_SECONDS = 60
@@ -20,16 +22,20 @@ STOP_SECONDS = 60
 class Varved:
     """One server process on ports of its own choice, over `directory`.
 
-    Its data is in directory/data, its log in directory/varved.log; starting again over the same directory
-    is a restart. A context manager: leaving it stops the server.
+    Its data is in directory/data, its log in directory/varved.log. Started again, it is
+    a restart on the ports it had. A context manager: leaving it stops the server.
     """
 
-    def __init__(self, directory: pathlib.Path, *flags: str):
+    alive: weakref.WeakSet["Varved"] = weakref.WeakSet()  # all that somebody still holds
+
+    def __init__(self, directory: pathlib.Path, *flags: str, host: str = "127.0.0.1"):
         self.directory = pathlib.Path(directory)
         self.flags = flags
+        self.host = host
         self.process: subprocess.Popen | None = None
         self.grpc_port = 0
         self.http_port = 0
+        Varved.alive.add(self)
 
     def __enter__(self) -> "Varved":
         self.start()
@@ -40,11 +46,12 @@ class Varved:
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.grpc_port}"
+        return f"{self.host}:{self.grpc_port}"
 
     @property
     def log(self) -> str:
-        return (self.directory / "varved.log").read_text(errors="replace")
+        path = self.directory / "varved.log"
+        return path.read_text(errors="replace") if path.exists() else ""
 
     def start(self) -> None:
         """Returns when the server is ready to serve; raises when it ends or hangs instead."""
@@ -52,8 +59,9 @@ class Varved:
         port_file.unlink(missing_ok=True)
         with (self.directory / "varved.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [VARVED, "--port", "0", "--http-port", "0", "--port-file", port_file]
-                + ["--data-dir", self.directory / "data", *self.flags],
+                [VARVED, "--data-dir", self.directory / "data", "--port-file", port_file]
+                + ["--address", self.host, "--port", str(self.grpc_port)]
+                + ["--http-port", str(self.http_port), *self.flags],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
