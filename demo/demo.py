@@ -8,6 +8,7 @@ import argparse
 import dataclasses
 import gzip
 import json
+import os
 import pathlib
 import shlex
 import subprocess
@@ -22,7 +23,7 @@ from testutil.varved import BIN, ROOT, Varved  # noqa: E402
 from vector_set import DTYPES, BadSet, VectorSet  # noqa: E402
 
 K = 10
-DATA = ROOT / "demo/data"
+DATA = pathlib.Path(os.path.relpath(ROOT / "demo/data"))  # short, for the commands shown
 # Queries of passages-384 whose text says by itself what is asked for.
 PASSAGES_SHOWN = (24, 42, 66)
 PASSAGE_HITS = 3

@@ -96,8 +96,10 @@ class VectorSet:
         path = self.folder / name
         try:
             return np.load(path, mmap_mode="r")
-        except (OSError, ValueError) as error:
-            raise BadSet(f"{path}: {error}") from error
+        except OSError as error:
+            raise BadSet(f"{path}: {error.strerror}") from error
+        except ValueError as error:
+            raise BadSet(f"{path}: not a .npy file ({error})") from error
 
     def _metric(self) -> str:
         path = self.folder / "set.json"
