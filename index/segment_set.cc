@@ -145,6 +145,11 @@ void SegmentSet::SetOptions(const IndexOptions& options) {
   ScheduleLinking();
 }
 
+void SegmentSet::StopLinking() {
+  MutexLock lock(&mu_);
+  stopped_ = true;
+}
+
 uint64_t SegmentSet::UnlinkedRows(uint64_t before_row) const {
   uint64_t rows = 0;
   for (const auto& active : unsealed_) rows += active->Unlinked(before_row);
@@ -152,6 +157,7 @@ uint64_t SegmentSet::UnlinkedRows(uint64_t before_row) const {
 }
 
 void SegmentSet::ScheduleLinking() {
+  if (stopped_) return;
   uint64_t waiting = 0;
   for (const auto& active : unsealed_) waiting += active->Waiting();
   size_t wanted = 0;

@@ -95,6 +95,10 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   // Options of segments begun from now on, and of scheduling at once.
   void SetOptions(const IndexOptions& options) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // What waits to be linked is left as it is. For an owner that lets go of the set: tasks hold it
+  // while they run, and each begins the next, so that it would outlive the last row that waits.
+  void StopLinking() ABSL_LOCKS_EXCLUDED(mu_);
+
   std::vector<SegmentInfo> Segments() const ABSL_LOCKS_EXCLUDED(mu_);
   // Of the rows numbered below `before_row`.
   IndexingProgress Progress(uint64_t before_row) const ABSL_LOCKS_EXCLUDED(mu_);
@@ -130,6 +134,7 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   std::vector<absl::AnyInvocable<void()>> waiting_for_room_ ABSL_GUARDED_BY(mu_);
   uint64_t next_segment_id_ ABSL_GUARDED_BY(mu_) = 1;
   size_t link_tasks_ ABSL_GUARDED_BY(mu_) = 0;
+  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace varve::index

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
@@ -27,8 +28,8 @@ class Fixture {
  public:
   Fixture(Metric metric, size_t dimension, const IndexOptions& options = {}, size_t threads = 2)
       : dimension_(dimension),
-        pool_("test-index", threads),
-        set_(SegmentSet::Create(VectorSpace(metric, dimension), options, &pool_)) {}
+        pool_(std::in_place, "test-index", threads),
+        set_(SegmentSet::Create(VectorSpace(metric, dimension), options, &*pool_)) {}
 
   // Commits vectors as new rows; returns the number of the first.
   uint64_t Add(const std::vector<std::vector<float>>& vectors,
@@ -98,13 +99,16 @@ class Fixture {
     while (set_->Progress(next_row_).unindexed_rows > 0) std::this_thread::yield();
   }
 
+  // Returns when the pool has done all that was, or came to be, scheduled on it.
+  void EndPool() { pool_.reset(); }
+
   SegmentSet& set() { return *set_; }
   const std::map<uint64_t, std::vector<float>>& live() const { return live_; }
   uint64_t next_row() const { return next_row_; }
 
  private:
   const size_t dimension_;
-  ThreadPool pool_;
+  std::optional<ThreadPool> pool_;
   std::shared_ptr<SegmentSet> set_;
   std::shared_ptr<const SegmentView> view_;
   std::map<uint64_t, std::vector<float>> live_;
@@ -276,6 +280,14 @@ TEST(SegmentSetTest, ProgressCountsTheRowsBelowTheOneAskedFor) {
 
 // Searches, commits, deletes, linking and sealing all at once. Run under ThreadSanitizer, this is
 // the proof that walks through a growing graph are sound.
+TEST(SegmentSetTest, OnceStoppedTheRowsThatWaitAreLeftUnlinked) {
+  Fixture fixture(Metric::kL2, 16);
+  fixture.Add(Clustered(20'000, 16, 7));
+  fixture.set().StopLinking();
+  fixture.EndPool();
+  EXPECT_GT(fixture.set().Progress(fixture.next_row()).unindexed_rows, 0);
+}
+
 TEST(SegmentSetTest, SearchesBesideCommitsLinkingAndSealingSeeWholeCommits) {
   constexpr size_t kBatch = 50, kBatches = 160;
   Fixture fixture(Metric::kL2, 8, {.ef_construction = 60, .segment_size_threshold = 2000});

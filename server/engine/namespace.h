@@ -70,6 +70,9 @@ class Namespace {
                                                          ThreadPool* index_pool,
                                                          ThreadPool* search_pool);
 
+  // Leaves rows that wait to be linked: that must not hold up a server that stops.
+  ~Namespace() { segments_->StopLinking(); }
+
   NamespaceSchema schema() const ABSL_LOCKS_EXCLUDED(mu_);
 
   // The producer's last committed batch; 0 when there is none.
