@@ -278,8 +278,6 @@ TEST(SegmentSetTest, ProgressCountsTheRowsBelowTheOneAskedFor) {
   EXPECT_EQ(fixture.set().Progress(3001).unindexed_rows, 0u);
 }
 
-// Searches, commits, deletes, linking and sealing all at once. Run under ThreadSanitizer, this is
-// the proof that walks through a growing graph are sound.
 TEST(SegmentSetTest, OnceStoppedTheRowsThatWaitAreLeftUnlinked) {
   Fixture fixture(Metric::kL2, 16);
   fixture.Add(Clustered(20'000, 16, 7));
@@ -288,6 +286,8 @@ TEST(SegmentSetTest, OnceStoppedTheRowsThatWaitAreLeftUnlinked) {
   EXPECT_GT(fixture.set().Progress(fixture.next_row()).unindexed_rows, 0);
 }
 
+// Searches, commits, deletes, linking and sealing all at once. Run under ThreadSanitizer, this is
+// the proof that walks through a growing graph are sound.
 TEST(SegmentSetTest, SearchesBesideCommitsLinkingAndSealingSeeWholeCommits) {
   constexpr size_t kBatch = 50, kBatches = 160;
   Fixture fixture(Metric::kL2, 8, {.ef_construction = 60, .segment_size_threshold = 2000});
