@@ -38,6 +38,10 @@ std::string Took(absl::Duration duration) {
   return absl::StrFormat("%dh%02dm", whole / 3'600, whole / 60 % 60);
 }
 
+std::string About(absl::Duration duration) {
+  return absl::FormatDuration(absl::Ceil(duration, absl::Seconds(1)));
+}
+
 std::string IdText(const client::Id& id) {
   if (const uint64_t* const number = std::get_if<uint64_t>(&id)) return StrCat(*number);
   return absl::Utf8SafeCEscape(std::get<std::string>(id));

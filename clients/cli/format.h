@@ -15,6 +15,8 @@ namespace varve::cli {
 std::string Thousands(uint64_t number);
 std::string Megabytes(double bytes);
 std::string Took(absl::Duration duration);
+// An estimate: "9s", "2m3s".
+std::string About(absl::Duration duration);
 
 // "7" or "text", with bytes that would disturb a terminal escaped.
 std::string IdText(const client::Id& id);

@@ -35,7 +35,7 @@ std::string FormatProgress(const Progress& progress, absl::Duration elapsed) {
   }
   if (progress.done < progress.total) {
     const double left = static_cast<double>(progress.total - progress.done) / rate;
-    text += StrCat(", ", Took(absl::Seconds(left)), " left");
+    text += StrCat(", ", About(absl::Seconds(left)), " left");
   }
   return text;
 }

@@ -46,10 +46,7 @@ absl::Status IngestJob::OpenStreams() {
              .on_error = options_.on_error,
              .give_up_after = options_.retry_for,
              .on_ack = [this, stream](const client::IngestAck& ack) { OnAck(stream, ack); },
-             .on_disconnect =
-                 [this](const absl::Status& status) {
-                   options_.on_notice(StrCat("connection lost, trying again: ", status.message()));
-                 }}));
+             .on_disconnect = [this](const absl::Status& status) { OnDisconnect(status); }}));
     const uint64_t rows = plan_.RowsUpTo(stream, writer->last_batch());
     writers_.push_back(std::move(writer));
     MutexLock lock(&mu_);
@@ -102,6 +99,7 @@ absl::Status IngestJob::Send(uint32_t stream) {
 void IngestJob::OnAck(uint32_t stream, const client::IngestAck& ack) {
   const RowRange rows = plan_.Rows(stream, ack.number);
   MutexLock lock(&mu_);
+  outage_told_ = false;
   totals_.committed += rows.count;
   totals_.sent_bytes += rows.count * vectors_.row_bytes();
   totals_.sequence = std::max(totals_.sequence, ack.sequence);
@@ -112,6 +110,14 @@ void IngestJob::OnAck(uint32_t stream, const client::IngestAck& ack) {
     if (totals_.first_skipped.size() == kSkippedRowsShown) return;
     totals_.first_skipped.push_back({rows.first + error.row, error.message});
   }
+}
+
+void IngestJob::OnDisconnect(const absl::Status& status) {
+  {
+    MutexLock lock(&mu_);
+    if (std::exchange(outage_told_, true)) return;
+  }
+  options_.on_notice(StrCat("connection lost, looking for the server: ", status.message()));
 }
 
 // The server counts rows within a batch; the user knows those of the file.

@@ -48,6 +48,8 @@ class IngestJob {
   absl::Status RunStreams();
   absl::Status Send(uint32_t stream);
   void OnAck(uint32_t stream, const client::IngestAck& ack) ABSL_LOCKS_EXCLUDED(mu_);
+  // Tells the user once for all streams and attempts, until something gets across again.
+  void OnDisconnect(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Blame(uint32_t stream, const absl::Status& status) const;
 
   client::Client* const client_;
@@ -58,6 +60,7 @@ class IngestJob {
 
   mutable Mutex mu_;
   IngestTotals totals_ ABSL_GUARDED_BY(mu_);
+  bool outage_told_ ABSL_GUARDED_BY(mu_) = false;
   // One a stream, while Run() runs: their callbacks use the rest.
   std::vector<std::unique_ptr<client::IngestWriter>> writers_;
 };

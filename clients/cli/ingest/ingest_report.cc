@@ -60,7 +60,7 @@ std::string Summary(const IngestReport& report) {
     text += StrCat("  row ", row.row, ": ", row.message, "\n");
   }
   if (totals.skipped > totals.first_skipped.size()) text += "  ...\n";
-  if (totals.unheard_batches > 0) {
+  if (report.may_skip && totals.unheard_batches > 0) {
     text += StrCat("for ", totals.unheard_batches,
                    " batches the acknowledgement was lost: rows skipped or superseded in them are "
                    "not counted\n");

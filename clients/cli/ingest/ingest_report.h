@@ -20,6 +20,7 @@ struct IngestReport {
   IngestTotals totals;
   absl::Duration elapsed;
   std::optional<absl::Duration> indexed_in;  // with --wait-indexed
+  bool may_skip = false;                     // --on-error skip
   bool complete = false;
 };
 

@@ -114,7 +114,7 @@ absl::Status WaitIndexed(const std::string& name_space, client::Client* client, 
   ProgressDisplay display(&session.err(), session.err_is_terminal(), [&] {
     MutexLock lock(&mu);
     return StrCat("indexed ", Thousands(latest.indexed_rows), " of ", Thousands(latest.total_rows),
-                  " rows", latest.remaining ? StrCat(", ", Took(*latest.remaining), " left") : "");
+                  " rows", latest.remaining ? StrCat(", ", About(*latest.remaining), " left") : "");
   });
   return client->WatchIndexing(name_space, [&](const client::IndexingProgress& progress) {
     MutexLock lock(&mu);
@@ -162,6 +162,7 @@ absl::Status RunIngest(const IngestVerbOptions& options, Session& session) {
     status = WaitIndexed(options.name_space, client, session);
     report.indexed_in = absl::Now() - before;
   }
+  report.may_skip = options.on_error == "skip";
   report.complete = status.ok();
   Print(report, session);
   if (!status.ok()) session.set_resume_hint(ResumeHint(report));

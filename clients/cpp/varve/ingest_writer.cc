@@ -277,10 +277,10 @@ bool IngestWriter::Impl::ReadyForAnother(const absl::Status& stream_status) {
     delay = *pause;
   }
   if (options_.on_disconnect) options_.on_disconnect(status);
-  const auto end = absl::ToChronoTime(absl::Now() + delay);
-  MutexLock lock(&mu_);
-  while (!stopped_ && changed_.WaitUntil(&mu_, end)) {
-  }
+  channel_->Pause(delay, [this] {
+    MutexLock lock(&mu_);
+    return stopped_;
+  });
   return true;
 }
 

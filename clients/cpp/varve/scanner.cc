@@ -76,7 +76,7 @@ class Scanner::Impl {
     const std::optional<absl::Duration> delay =
         resume ? retry_.OnFailure(absl::Now()) : std::nullopt;
     if (!delay) return end_ = std::move(status);
-    channel_->WaitForCancel(*delay);
+    channel_->Pause(*delay, [this] { return channel_->cancelled(); });
     return absl::OkStatus();
   }
 

@@ -3,6 +3,7 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -23,6 +24,7 @@ grpc::ChannelArguments Arguments(const ClientOptions& options) {
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5'000);  // time one attempt to connect has
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
+  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 5'000);
   // http_proxy is meant for the web; a database is spoken to directly.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return arguments;
@@ -31,13 +33,14 @@ grpc::ChannelArguments Arguments(const ClientOptions& options) {
 }  // namespace
 
 Channel::Channel(std::string target, const ClientOptions& options)
-    : target_(std::move(target)), timeout_(options.timeout) {
-  const std::shared_ptr<grpc::Channel> channel =
-      grpc::CreateCustomChannel(target_, grpc::InsecureChannelCredentials(), Arguments(options));
-  namespaces_ = v1::NamespaceService::NewStub(channel);
-  ingest_ = v1::IngestService::NewStub(channel);
-  query_ = v1::QueryService::NewStub(channel);
-  admin_ = v1::AdminService::NewStub(channel);
+    : target_(std::move(target)),
+      timeout_(options.timeout),
+      channel_(grpc::CreateCustomChannel(target_, grpc::InsecureChannelCredentials(),
+                                         Arguments(options))) {
+  namespaces_ = v1::NamespaceService::NewStub(channel_);
+  ingest_ = v1::IngestService::NewStub(channel_);
+  query_ = v1::QueryService::NewStub(channel_);
+  admin_ = v1::AdminService::NewStub(channel_);
 }
 
 absl::Time Channel::Deadline(const CallOptions& call) const {
@@ -61,7 +64,6 @@ void Channel::CancelAll() {
   MutexLock lock(&mu_);
   if (cancelled_) return;
   cancelled_ = true;
-  cancel_.SignalAll();
   for (const std::function<void()>& hook : cancel_hooks_) hook();
 }
 
@@ -70,10 +72,17 @@ bool Channel::cancelled() const {
   return cancelled_;
 }
 
-void Channel::WaitForCancel(absl::Duration at_most) {
-  const auto end = absl::ToChronoTime(absl::Now() + at_most);
-  MutexLock lock(&mu_);
-  while (!cancelled_ && cancel_.WaitUntil(&mu_, end)) {
+// gRPC gets on with connecting only while a thread waits for this channel (else it looks every five
+// seconds), and that wait cannot be interrupted: hence no condition variable.
+void Channel::Pause(absl::Duration at_most, const std::function<bool()>& stop) {
+  const absl::Time end = absl::Now() + at_most;
+  grpc_connectivity_state before = channel_->GetState(/*try_to_connect=*/true);
+  while (absl::Now() < end && !stop()) {
+    const absl::Time look = std::min(end, absl::Now() + absl::Milliseconds(100));
+    channel_->WaitForStateChange(before, absl::ToChronoTime(look));
+    const grpc_connectivity_state state = channel_->GetState(/*try_to_connect=*/true);
+    if (state == GRPC_CHANNEL_READY && before != GRPC_CHANNEL_READY) return;
+    before = state;
   }
 }
 

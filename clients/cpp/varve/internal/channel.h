@@ -41,8 +41,10 @@ class Channel {
 
   void CancelAll() ABSL_LOCKS_EXCLUDED(mu_);
   bool cancelled() const ABSL_LOCKS_EXCLUDED(mu_);
-  // Waits for so long, or until CancelAll is called.
-  void WaitForCancel(absl::Duration at_most) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Waits for so long before a call is tried again: less when the connection comes back meanwhile,
+  // or when `stop` says so (it is asked ten times a second).
+  void Pause(absl::Duration at_most, const std::function<bool()>& stop);
 
   // Runs `hook` when CancelAll is called (now, if it has been), once at most, and not after the
   // OnCancel is gone. The hook runs under the channel's lock: it must be brief and not come back
@@ -62,13 +64,13 @@ class Channel {
  private:
   const std::string target_;
   const absl::Duration timeout_;
+  const std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::NamespaceService::Stub> namespaces_;
   std::unique_ptr<v1::IngestService::Stub> ingest_;
   std::unique_ptr<v1::QueryService::Stub> query_;
   std::unique_ptr<v1::AdminService::Stub> admin_;
 
   mutable Mutex mu_;
-  CondVar cancel_;
   bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
   std::list<std::function<void()>> cancel_hooks_ ABSL_GUARDED_BY(mu_);
 };

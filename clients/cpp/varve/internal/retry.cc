@@ -22,7 +22,7 @@ bool IsTransient(const absl::Status& status) {
 
 absl::Time Retry::OnAttempt(absl::Time now) {
   if (!failing_since_) failing_since_ = now;
-  return now + Left(now);
+  return now + std::max(Left(now), kLeastAttempt);
 }
 
 void Retry::OnConnected(absl::Time now) {

@@ -37,6 +37,8 @@ class Retry {
 
   static constexpr absl::Duration kFirstDelay = absl::Milliseconds(50);
   static constexpr absl::Duration kLastDelay = absl::Seconds(2);
+  // Every attempt gets so long, so that a server that is there is found.
+  static constexpr absl::Duration kLeastAttempt = absl::Seconds(5);
 
   const absl::Duration give_up_after_;
   std::mt19937 random_;

@@ -35,6 +35,12 @@ TEST(RetryTest, AnAttemptThatHangsCountsFromItsStart) {
   EXPECT_FALSE(retry.OnFailure(kStart + absl::Seconds(30)).has_value());
 }
 
+TEST(RetryTest, EvenWithoutPatienceAnAttemptHasTimeToSucceed) {
+  Retry retry(absl::ZeroDuration(), 1);
+  EXPECT_EQ(retry.OnAttempt(kStart), kStart + absl::Seconds(5));
+  EXPECT_FALSE(retry.OnFailure(kStart).has_value());
+}
+
 TEST(RetryTest, ProgressStartsTheClockAnew) {
   Retry retry(absl::Seconds(30), 1);
   EXPECT_TRUE(retry.OnFailure(kStart).has_value());
