@@ -55,19 +55,22 @@ class Varved:
 
     def start(self) -> None:
         """Returns when the server is ready to serve; raises when it ends or hangs instead."""
-        port_file = self.directory / "ports.json"
-        port_file.unlink(missing_ok=True)
+        self.launch()
+        ports = self._wait_for_ports()
+        self.grpc_port, self.http_port = ports["grpc"], ports["http"]
+
+    def launch(self) -> None:
+        """Begins to start; for those who end it before it is ready."""
+        self._port_file.unlink(missing_ok=True)
         with (self.directory / "varved.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [VARVED, "--data-dir", self.directory / "data", "--port-file", port_file]
+                [VARVED, "--data-dir", self.directory / "data", "--port-file", self._port_file]
                 + ["--address", self.host, "--port", str(self.grpc_port)]
                 + ["--http-port", str(self.http_port), *self.flags],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
-        ports = self._wait_for_ports(port_file)
-        self.grpc_port, self.http_port = ports["grpc"], ports["http"]
 
     def stop(self) -> int:
         """Asks the server to end (SIGTERM) and returns its exit code; 0 when none runs."""
@@ -98,12 +101,16 @@ class Varved:
             process.wait()
             raise
 
-    def _wait_for_ports(self, port_file: pathlib.Path) -> dict:
+    @property
+    def _port_file(self) -> pathlib.Path:
+        return self.directory / "ports.json"
+
+    def _wait_for_ports(self) -> dict:
         # The server ending is an event on its pidfd; the file appearing is looked for in between.
         pidfd = os.pidfd_open(self.process.pid)
         try:
             deadline = time.monotonic() + START_SECONDS
-            while not port_file.exists():
+            while not self._port_file.exists():
                 if select.select([pidfd], [], [], 0.02)[0]:
                     code, self.process = self.process.wait(), None
                     raise RuntimeError(f"varved ended with {code} while starting:\n{self.log}")
@@ -112,4 +119,4 @@ class Varved:
                     raise TimeoutError(f"varved was not ready in {START_SECONDS} s:\n{self.log}")
         finally:
             os.close(pidfd)
-        return json.loads(port_file.read_text())
+        return json.loads(self._port_file.read_text())
