@@ -117,7 +117,7 @@ class OtherWriter:
         return functools.partial(api.upsert, self._load.namespace, keys, vectors, durability)
 
     def check(self, api: Api) -> None:
-        """After a restart: all that was acknowledged is there, and the call cut off in whole or not."""
+        """After a restart: what was acknowledged is there; the call cut off, all or nothing."""
         assert self.unexpected is None
         reply = api.get(self._load.namespace, self._ids)
         fields = reply.records.fields
