@@ -131,7 +131,7 @@ class WatchIndexingCall final
         last_sent_ = now;
       }
     }
-    if (sent) SendLatest();
+    if (sent) Send(SerializeMessage(latest_));
     if (sent && complete) return End(absl::OkStatus());
     RunAfter(kLookInterval, context().read_pool, [this] { Look(); });
   }
@@ -157,13 +157,6 @@ class WatchIndexingCall final
       *latest_.mutable_remaining() = EncodeDuration(*remaining);
     }
     return absl::OkStatus();
-  }
-
-  void SendLatest() {
-    grpc::ByteBuffer bytes;
-    absl::Status status = SerializeMessage(latest_, context().max_message_bytes, &bytes);
-    if (!status.ok()) return End(std::move(status));
-    Send(std::move(bytes));
   }
 
   void Written() override ABSL_LOCKS_EXCLUDED(mu_) {

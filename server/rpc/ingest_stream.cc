@@ -131,7 +131,7 @@ absl::Status IngestStream::Open(const v1::IngestOpen& open) {
   opened->set_window_bytes(kWindowBytes);
   opened->set_max_message_bytes(context().max_message_bytes);
   namespace_ = std::move(found);
-  Answer(std::move(response), /*after_sync=*/false);
+  Answer(response, /*after_sync=*/false);
   return absl::OkStatus();
 }
 
@@ -145,7 +145,10 @@ absl::Status IngestStream::Commit(const v1::IngestBatch& batch) {
   response.mutable_ack()->set_number(batch.number());
   response.mutable_ack()->set_duplicate(result->duplicate);
   EncodeWriteResult(*result, synced_, response.mutable_ack());
-  Answer(std::move(response), synced_);
+  // The batch is committed: one that is sent again is acknowledged as a duplicate, without the
+  // list.
+  VARVE_RETURN_IF_ERROR(CheckAnswerBytes(response.ByteSizeLong(), context().max_message_bytes));
+  Answer(response, synced_);
   return absl::OkStatus();
 }
 
@@ -164,13 +167,13 @@ absl::StatusOr<engine::WriteResult> IngestStream::Upsert(const v1::IngestBatch& 
   return result;
 }
 
-void IngestStream::Answer(v1::IngestResponse response, bool after_sync) {
+void IngestStream::Answer(const v1::IngestResponse& response, bool after_sync) {
   uint64_t ack = 0;
   {
     MutexLock lock(&mu_);
     opened_ = true;
     ack = first_ack_ + acks_.size();
-    acks_.push_back({.ready = !after_sync, .response = std::move(response)});
+    acks_.push_back({.ready = !after_sync, .bytes = SerializeMessage(response)});
     SendReadyLocked();
   }
   if (!after_sync) return;
@@ -194,14 +197,7 @@ void IngestStream::Synced(uint64_t ack, const absl::Status& status) {
 
 void IngestStream::SendReadyLocked() {
   for (; !acks_.empty() && acks_.front().ready; acks_.pop_front(), ++first_ack_) {
-    grpc::ByteBuffer bytes;
-    absl::Status status =
-        SerializeMessage(acks_.front().response, context().max_message_bytes, &bytes);
-    if (!status.ok()) {
-      acks_.clear();
-      return FailLocked(std::move(status));
-    }
-    SendLocked(std::move(bytes));
+    SendLocked(std::move(acks_.front().bytes));
   }
 }
 

@@ -51,7 +51,7 @@ class IngestStream final
   // An answer that may have to wait for an fsync.
   struct PendingAck {
     bool ready = false;
-    v1::IngestResponse response;
+    grpc::ByteBuffer bytes;
   };
 
   void Begin() override ABSL_LOCKS_EXCLUDED(mu_);
@@ -73,7 +73,7 @@ class IngestStream final
   absl::StatusOr<engine::WriteResult> Upsert(const v1::IngestBatch& batch);
 
   // Queues the answer to a message; with `after_sync`, until what is committed by now is on disk.
-  void Answer(v1::IngestResponse response, bool after_sync) ABSL_LOCKS_EXCLUDED(mu_);
+  void Answer(const v1::IngestResponse& response, bool after_sync) ABSL_LOCKS_EXCLUDED(mu_);
   void Synced(uint64_t ack, const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
   void SendReadyLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Remembers why the stream ends: the first reason counts. What is not begun is dropped.

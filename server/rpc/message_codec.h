@@ -26,9 +26,11 @@ inline constexpr size_t kMessagePartsMax = 1'000'000;
 // InvalidArgument when the bytes are not such a message, or one of too many parts.
 absl::Status ParseMessage(const grpc::ByteBuffer& bytes, google::protobuf::Message* message);
 
-// The message as bytes. ResourceExhausted when there are more than `bytes_max`.
-absl::Status SerializeMessage(const google::protobuf::Message& message, size_t bytes_max,
-                              grpc::ByteBuffer* bytes);
+// ResourceExhausted when an answer would be larger than messages may be.
+absl::Status CheckAnswerBytes(size_t bytes, size_t bytes_max);
+
+// The message as bytes.
+grpc::ByteBuffer SerializeMessage(const google::protobuf::Message& message);
 
 }  // namespace varve::server
 

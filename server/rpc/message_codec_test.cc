@@ -34,8 +34,7 @@ TEST(MessageCodecTest, AMessageComesBackAsItWas) {
   v1::IngestRequest request;
   request.mutable_batch()->set_number(7);
   request.mutable_batch()->mutable_records()->mutable_ids()->mutable_texts()->add_values("a");
-  grpc::ByteBuffer bytes;
-  ASSERT_TRUE(SerializeMessage(request, 1000, &bytes).ok());
+  const grpc::ByteBuffer bytes = SerializeMessage(request);
   EXPECT_EQ(Text(bytes), request.SerializeAsString());
   v1::IngestRequest parsed;
   ASSERT_TRUE(ParseMessage(bytes, &parsed).ok());
@@ -43,8 +42,7 @@ TEST(MessageCodecTest, AMessageComesBackAsItWas) {
 }
 
 TEST(MessageCodecTest, AnEmptyMessageIsAMessage) {
-  grpc::ByteBuffer bytes;
-  ASSERT_TRUE(SerializeMessage(v1::DeleteResponse(), 0, &bytes).ok());
+  const grpc::ByteBuffer bytes = SerializeMessage(v1::DeleteResponse());
   v1::DeleteResponse parsed;
   EXPECT_TRUE(ParseMessage(bytes, &parsed).ok());
 }
@@ -78,8 +76,7 @@ TEST(MessageCodecTest, AListOfVeryManyTextsIsRefusedBeforeItIsMade) {
   v1::DeleteRequest request;
   auto* values = request.mutable_ids()->mutable_texts()->mutable_values();
   while (values->size() < static_cast<int>(kMessagePartsMax)) values->Add();
-  grpc::ByteBuffer bytes;
-  ASSERT_TRUE(SerializeMessage(request, 64 << 20, &bytes).ok());
+  const grpc::ByteBuffer bytes = SerializeMessage(request);
   v1::DeleteRequest parsed;
   const absl::Status status = ParseMessage(bytes, &parsed);
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
@@ -91,8 +88,7 @@ TEST(MessageCodecTest, AShapeOfVeryManyExtentsIsRefused) {
   v1::SearchRequest request;
   auto* shape = request.mutable_query()->mutable_shape();
   shape->Resize(kMessagePartsMax + 1, 1);
-  grpc::ByteBuffer bytes;
-  ASSERT_TRUE(SerializeMessage(request, 64 << 20, &bytes).ok());
+  const grpc::ByteBuffer bytes = SerializeMessage(request);
   v1::SearchRequest parsed;
   EXPECT_EQ(ParseMessage(bytes, &parsed).code(), absl::StatusCode::kInvalidArgument);
 }
@@ -109,18 +105,15 @@ TEST(MessageCodecTest, NumbersAndTensorsOfAnySizeAreFine) {
   auto* numbers = request.mutable_records()->mutable_ids()->mutable_numbers()->mutable_values();
   numbers->Resize(2'000'000, 7);
   request.mutable_records()->add_fields()->mutable_dense()->set_data(std::string(8'000'000, 'x'));
-  grpc::ByteBuffer bytes;
-  ASSERT_TRUE(SerializeMessage(request, 64 << 20, &bytes).ok());
+  const grpc::ByteBuffer bytes = SerializeMessage(request);
   v1::UpsertRequest parsed;
   EXPECT_TRUE(ParseMessage(bytes, &parsed).ok());
   EXPECT_EQ(parsed.records().ids().numbers().values_size(), 2'000'000);
 }
 
 TEST(MessageCodecTest, AnAnswerBeyondTheLimitSaysBothSizes) {
-  v1::ScanResponse response;
-  response.set_next_token(std::string(100, 'x'));
-  grpc::ByteBuffer bytes;
-  const absl::Status status = SerializeMessage(response, 50, &bytes);
+  EXPECT_TRUE(CheckAnswerBytes(50, 50).ok());
+  const absl::Status status = CheckAnswerBytes(102, 50);
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(status.message()), HasSubstr("102 bytes, the limit is 50"));
 }

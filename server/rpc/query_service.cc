@@ -111,11 +111,10 @@ class SearchStreamCall final
   absl::StatusOr<grpc::ByteBuffer> MakeAnswer(const v1::SearchRequest& search) {
     v1::SearchStreamResponse response;
     VARVE_RETURN_IF_ERROR(server::Search(context(), control(), search, response.mutable_result()));
-    VARVE_ASSIGN_OR_RETURN(answer_share_,
-                           context().admission->read_bytes.TryReserve(response.ByteSizeLong()));
-    grpc::ByteBuffer bytes;
-    VARVE_RETURN_IF_ERROR(SerializeMessage(response, context().max_message_bytes, &bytes));
-    return bytes;
+    const size_t bytes = response.ByteSizeLong();
+    VARVE_RETURN_IF_ERROR(CheckAnswerBytes(bytes, context().max_message_bytes));
+    VARVE_ASSIGN_OR_RETURN(answer_share_, context().admission->read_bytes.TryReserve(bytes));
+    return SerializeMessage(response);
   }
 
   void Written() override {
@@ -180,11 +179,10 @@ class ScanCall final
         scanner_->Next(kScanRecordsMax, kScanBytes, response.mutable_next_token()));
     if (records.ids.size() == 0) return std::nullopt;
     EncodeRecords(std::move(records), parsed_.include_vectors(), response.mutable_records());
-    VARVE_ASSIGN_OR_RETURN(answer_share_,
-                           context().admission->read_bytes.TryReserve(response.ByteSizeLong()));
-    grpc::ByteBuffer bytes;
-    VARVE_RETURN_IF_ERROR(SerializeMessage(response, context().max_message_bytes, &bytes));
-    return bytes;
+    const size_t bytes = response.ByteSizeLong();
+    VARVE_RETURN_IF_ERROR(CheckAnswerBytes(bytes, context().max_message_bytes));
+    VARVE_ASSIGN_OR_RETURN(answer_share_, context().admission->read_bytes.TryReserve(bytes));
+    return SerializeMessage(response);
   }
 
   void Written() override {

@@ -28,12 +28,13 @@ class UnaryCall : public Call<grpc::ServerUnaryReactor> {
 
   // Ends the call with an answer. On the pool.
   void Respond(const google::protobuf::Message& answer) {
-    absl::Status status = AdmitAnswer(answer.ByteSizeLong());
-    if (status.ok()) {
-      status = SerializeMessage(answer, context().max_message_bytes, response_);
-    }
+    const size_t bytes = answer.ByteSizeLong();
+    absl::Status status = CheckAnswerBytes(bytes, context().max_message_bytes);
+    if (status.ok()) status = AdmitAnswer(bytes);
+    if (status.ok()) *response_ = SerializeMessage(answer);
     End(std::move(status));
   }
+  // Reserves what the answer takes until the client has it.
   virtual absl::Status AdmitAnswer(size_t /*bytes*/) { return absl::OkStatus(); }
 
  private:
@@ -47,8 +48,9 @@ class UnaryCall : public Call<grpc::ServerUnaryReactor> {
   grpc::ByteBuffer* const response_;
 };
 
-// The usual call: a function makes the answer. It counts against the server's calls, so that the
-// pool's queue is bounded, and its bytes against those of answers, until the client has taken them.
+// The usual call: a function makes the answer. Until it is made the call counts against the
+// server's calls, so that the pool's queue is bounded; its bytes count until the client has taken
+// them.
 template <typename Request, typename Response>
 class FunctionCall : public UnaryCall {
  public:
@@ -84,6 +86,8 @@ class FunctionCall : public UnaryCall {
     return absl::OkStatus();
   }
   absl::Status AdmitAnswer(size_t bytes) override {
+    slot_ = Budget::Share();
+    request_share_ = Budget::Share();
     VARVE_ASSIGN_OR_RETURN(answer_share_, context().admission->read_bytes.TryReserve(bytes));
     return absl::OkStatus();
   }
