@@ -18,6 +18,7 @@ from grpc_health.v1 import health_pb2
 from testutil import v1
 from testutil.api import Api, numbered, opening, records
 from testutil.varved import VARVED, Varved
+from testutil.vectors import random_vectors
 
 WAIT_SECONDS = 60
 DRAIN_SECONDS = 10  # the default of --drain-seconds
@@ -169,7 +170,7 @@ class EndlessProducer:
             for response in self._call:
                 if response.HasField("ack"):
                     self.acknowledged = response.ack.number
-                if self.acknowledged == 100:
+                if self.acknowledged == 2000:
                     self.some_acknowledged.set()
         except grpc.RpcError as error:
             self.error = error
@@ -179,12 +180,20 @@ class EndlessProducer:
         assert not self._thread.is_alive()
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_amid_ingest_ends_the_server_and_keeps_what_was_acknowledged(tmp_path, how):
+# So much work for the index that ingest waits for it all the time.
+HELD_BACK = {"max_unindexed_rows": 1000, "ef_construction": 4096, "m": 128}
+
+
+@pytest.mark.parametrize(
+    ("how", "index"),
+    [(signal.SIGTERM, {}), (signal.SIGINT, {}), (signal.SIGTERM, HELD_BACK)],
+    ids=["SIGTERM", "SIGINT", "SIGTERM while held back"],
+)
+def test_a_signal_amid_ingest_ends_the_server_and_keeps_what_was_acknowledged(tmp_path, how, index):
     server = Varved(tmp_path)
     server.start()
     with Api(server.address) as api:
-        api.create("n", 4)
+        api.create("n", 4, **index)
         health = api.health.Watch(health_pb2.HealthCheckRequest(), timeout=WAIT_SECONDS)
         assert next(health).status == SERVING
         producer = EndlessProducer(api, "n")
@@ -233,3 +242,17 @@ def http_status_or_gone(server: Varved, path: str) -> int | None:
         return http_status(server, path)
     except urllib.error.URLError:
         return None
+
+
+def test_a_stop_does_not_wait_for_the_index(tmp_path):
+    rows = 200_000
+    vectors = random_vectors(80, rows, 64)
+    with Varved(tmp_path) as server, Api(server.address) as api:
+        api.create("n", 64)
+        with api.open("n") as stream:
+            for number, first in enumerate(range(0, rows, 10_000), start=1):
+                stream.write(number, range(first, first + 10_000), vectors[first : first + 10_000])
+        waiting = api.stats("n").namespace.unindexed_rows
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(DRAIN_SECONDS + 5) == 0
+        assert waiting > rows / 2
