@@ -66,6 +66,8 @@ struct StoredRecord {
   std::string vector;  // empty when not asked for
 };
 
+// What the store may take. Writes wait when the disk does not keep up: memory is at most the cache,
+// six times the write buffer, and a few bytes a row for filters and indexes.
 struct RecordStoreOptions {
   size_t block_cache_bytes = size_t{64} << 20;
   size_t write_buffer_bytes = size_t{64} << 20;  // of the vectors' column family; others take less
@@ -73,7 +75,7 @@ struct RecordStoreOptions {
 };
 
 // RecordStore is the truth: every acknowledged record, in one RocksDB database with a column family
-// per kind of data (see docs/architecture.md for the keys). The index is derived from it.
+// per kind of data (see keys.h). The index is derived from it.
 //
 // Thread-safe. Writes to one namespace are ordered by the caller; different namespaces may write at
 // once. Errors: Unavailable when the disk refuses (the message names the directory and RocksDB's
@@ -87,13 +89,15 @@ class RecordStore {
 
   // --- Namespaces. Durable (fsynced) when they return. ---
 
-  // Registers a namespace and gives it its number.
+  // Registers a namespace and gives it its number. AlreadyExists.
   virtual absl::StatusOr<NamespaceNumber> CreateNamespace(std::string_view name,
                                                           std::string_view schema) = 0;
-  // Replaces the schema of a namespace.
+  // Replaces the schema of a namespace. NotFound: none of that name has that number.
   virtual absl::Status UpdateSchema(NamespaceNumber number, std::string_view name,
                                     std::string_view schema) = 0;
-  // Removes a namespace and all its records. No write to it may run at the same time.
+  // Removes a namespace and all its records. No write to it may run at the same time or come later;
+  // reads find nothing, and a cursor made before still walks over what there was. NotFound as
+  // above.
   virtual absl::Status DropNamespace(NamespaceNumber number, std::string_view name) = 0;
   // All namespaces, in order of name.
   virtual absl::StatusOr<std::vector<NamespaceEntry>> ListNamespaces() const = 0;
@@ -101,7 +105,7 @@ class RecordStore {
   // --- Writing. ---
 
   // Applies a commit. When it returns OK the commit survives a killed process; Sync makes it
-  // survive power loss. On an error nothing of it is visible.
+  // survive power loss. On an error nothing of it is visible. InvalidArgument: not as Commit says.
   virtual absl::Status Write(const Commit& commit) = 0;
 
   // Calls `done` once everything written before this call is on stable storage. Calls that come
@@ -125,7 +129,9 @@ class RecordStore {
   virtual absl::StatusOr<uint64_t> ProducerPosition(NamespaceNumber number,
                                                     std::string_view producer) const = 0;
 
-  // A walk over a namespace's records as of the moment it was made. Not thread-safe.
+  // A walk over a namespace's records as of the moment it was made. Not thread-safe; must not
+  // outlive the store. While it lives, the disk space of what is deleted or dropped meanwhile is
+  // not freed.
   class Cursor {
    public:
     virtual ~Cursor() = default;

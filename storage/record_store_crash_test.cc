@@ -100,7 +100,7 @@ int Victim(const std::string& directory) {
   const NamespaceEntry& entry = entries->front();
   CommitState state = entry.state;
   while (WriteCommit(store->get(), entry, &state)) {
-    if (state.sequence % 7 == 0) (*store)->SyncAsync([](absl::Status) {});
+    if (state.sequence % 7 == 0) (*store)->SyncAsync([](const absl::Status&) {});
     if (write(kReportFd, &state.sequence, sizeof(state.sequence)) != sizeof(state.sequence)) {
       return 0;  // the test is gone
     }

@@ -85,6 +85,9 @@ rocksdb::DBOptions DatabaseOptions(const RecordStoreOptions& options) {
   // Writes back as it goes, so that an fsync finds little left to do.
   db.bytes_per_sync = kMiB;
   db.wal_bytes_per_sync = kMiB;
+  // What is copied into it is still in the core's cache when it is written out; a larger one is
+  // slower.
+  db.writable_file_max_buffer_size = 128 * kKiB;
   // Below the 1,024 descriptors that a process has by default; connections need some as well.
   db.max_open_files = 512;
   // Whoever ends a scan does not delete files on behalf of compaction.
