@@ -210,7 +210,7 @@ def test_killing_the_server_loses_nothing_acknowledged_and_doubles_nothing(serve
                 while killed < kills and not process.ends_within(0):
                     killed += kill_and_restart(dice, server, process, others)
                 complete = process.wait() == 0
-            # It looks for a server that goes away while it ingests, not for one that is away before.
+            # It waits for a server that goes away amid ingest, not for one that was away before.
             assert complete or f"varve: server {server.address}" in process.log, process.log
         load.check(server, others)
     assert server.stop() == 0
