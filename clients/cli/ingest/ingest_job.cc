@@ -122,8 +122,9 @@ void IngestJob::OnDisconnect(const absl::Status& status) {
 
 // The server counts rows within a batch; the user knows those of the file.
 absl::Status IngestJob::Blame(uint32_t stream, const absl::Status& status) const {
-  if (!absl::IsInvalidArgument(status)) return status;
-  const RowRange rows = plan_.Rows(stream, writers_[stream]->committed() + 1);
+  const uint64_t number = writers_[stream]->committed() + 1;
+  if (!absl::IsInvalidArgument(status) || number > plan_.BatchesOf(stream)) return status;
+  const RowRange rows = plan_.Rows(stream, number);
   return absl::InvalidArgumentError(StrCat(vectors_.path(), ": in the batch of rows ", rows.first,
                                            " to ", rows.first + rows.count - 1, ": ",
                                            status.message()));

@@ -31,8 +31,9 @@ std::string ResumeCommand(const std::vector<std::string>& command_line,
 }
 
 std::string ResumeHint(const IngestReport& report) {
-  return StrCat("; ", Thousands(report.totals.committed), " of ", Thousands(report.totals.rows),
-                " rows are committed for certain, go on with: ", report.resume_command);
+  return StrCat("; at least ", Thousands(report.totals.committed), " of ",
+                Thousands(report.totals.rows),
+                " rows are committed, go on with: ", report.resume_command);
 }
 
 Progress ProgressOf(const IngestTotals& totals) {

@@ -151,9 +151,9 @@ absl::StatusOr<uint64_t> IngestWriter::Impl::Write(const RecordsView& records) {
   request->mutable_batch()->set_number(next_number_);
   const size_t bytes = request->ByteSizeLong();
   if (bytes > batch_bytes_max_) {
-    return absl::InvalidArgumentError(StrCat("batch ", next_number_, " of ", records.vectors.rows,
-                                             " records has ", bytes, " bytes; at most ",
-                                             batch_bytes_max_, " are taken"));
+    return absl::ResourceExhaustedError(StrCat("batch ", next_number_, " of ", records.vectors.rows,
+                                               " records has ", bytes, " bytes; at most ",
+                                               batch_bytes_max_, " are taken"));
   }
   while (!end_ && !HasRoom(bytes)) changed_.Wait(&mu_);
   if (end_) return *end_;

@@ -76,9 +76,9 @@ class IngestWriter {
   // Takes the next batch, copies it and returns its number; the caller's memory is free again.
   // Waits while more batches or bytes are unacknowledged than the server allows.
   //
-  // InvalidArgument (and the writer stays usable, the number is not spent): the tensor's bytes do
-  // not fit its shape, there are not as many ids as vectors, or the batch is too large. Any other
-  // error is the one the writer ended with, as Finish() returns it.
+  // InvalidArgument: the tensor's bytes do not fit its shape, or there are not as many ids as
+  // vectors. ResourceExhausted: the batch is too large. After either the writer goes on: the number
+  // is not spent. Any other error is the one the writer ended with, as Finish() returns it.
   absl::StatusOr<uint64_t> Write(const RecordsView& records);
 
   // Sends what is left and waits until all is acknowledged. No Write() after it.

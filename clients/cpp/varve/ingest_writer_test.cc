@@ -283,7 +283,7 @@ TEST_F(IngestWriterTest, ABatchThatIsTooLargeOrMisshapenIsRefusedAndTheWriterGoe
       (*writer)
           ->Write({.ids = absl::MakeConstSpan(ids), .vectors = View(vectors, kDimension)})
           .status();
-  EXPECT_EQ(large.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(large.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(large.message()), HasSubstr("at most 1000"));
   const absl::Status misshapen = (*writer)
                                      ->Write({.ids = absl::MakeConstSpan(ids).subspan(1),
