@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,7 +14,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// A budget of 100 whose grants run on one thread. Finish() waits for them.
+// A budget of 100 whose grants run on one thread.
 class BudgetTest : public testing::Test {
  protected:
   // Waits for a share under a name; it is kept in held_ when it comes.
@@ -24,10 +25,21 @@ class BudgetTest : public testing::Test {
     });
     EXPECT_FALSE(share.has_value());
   }
-  void Finish() { pool_.reset(); }
+  // Waits until those who could be served have been.
+  void AwaitGrants() {
+    std::promise<void> reached;
+    pool_.Schedule([&reached] { reached.set_value(); });
+    reached.get_future().wait();
+  }
+  void TearDown() override {
+    while (!held_.empty()) {
+      held_.clear();
+      AwaitGrants();
+    }
+  }
 
-  std::unique_ptr<ThreadPool> pool_ = std::make_unique<ThreadPool>("grants", 1);
-  Budget budget_{"bytes", 100, pool_.get()};
+  ThreadPool pool_{"grants", 1};
+  Budget budget_{"bytes", 100, &pool_};
   std::vector<std::string> granted_;
   std::vector<Budget::Share> held_;
 };
@@ -78,7 +90,7 @@ TEST_F(BudgetTest, WhoWaitsIsServedInOrder) {
   Wait("small", 5);
   Wait("last", 50);
   first = absl::CancelledError("");
-  Finish();
+  AwaitGrants();
   EXPECT_THAT(granted_, ElementsAre("large", "small"));
   EXPECT_EQ(budget_.used(), 95);
 }
@@ -89,7 +101,7 @@ TEST_F(BudgetTest, NobodyOvertakesWhoWaits) {
   EXPECT_FALSE(budget_.TryReserve(10).ok());
   Wait("small", 10);
   first = absl::CancelledError("");
-  Finish();
+  AwaitGrants();
   EXPECT_THAT(granted_, ElementsAre("large", "small"));
 }
 
@@ -98,7 +110,7 @@ TEST_F(BudgetTest, AGrantThatIsDroppedServesTheNext) {
   EXPECT_FALSE(budget_.ReserveOrWait(100, [](Budget::Share) {}).has_value());
   Wait("next", 100);
   first = absl::CancelledError("");
-  Finish();
+  AwaitGrants();
   EXPECT_THAT(granted_, ElementsAre("next"));
   EXPECT_EQ(budget_.used(), 100);
 }
