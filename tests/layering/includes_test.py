@@ -27,6 +27,9 @@ LIBRARIES = {
     "rocksdb": ("storage",),
 }
 
+# What every test, wherever it is, may include besides.
+TEST_HELPERS = "tests/testutil"
+
 OURS = {room.split("/")[0] for room in ROOMS} | {"tests", "varve"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.MULTILINE)
 
@@ -42,7 +45,8 @@ def violations(path: str, text: str) -> list[str]:
     for included in INCLUDE.findall(text):
         allowed = True
         if included.split("/")[0] in OURS:
-            allowed = any(inside(included, folder) for folder in ROOMS[room])
+            helpers = (TEST_HELPERS,) if path.endswith("_test.cc") else ()
+            allowed = any(inside(included, folder) for folder in ROOMS[room] + helpers)
         for library, users in LIBRARIES.items():
             if inside(included, library):
                 allowed = any(inside(path, user) for user in users)
@@ -97,6 +101,7 @@ def test_a_forbidden_include_is_found(path, include):
         ("server/rpc/query_service.cc", '"server/engine/engine.h"'),
         ("clients/cpp/varve/client.cc", '"varve/v1/tensor.pb.h"'),
         ("index/segment.cc", '"absl/status/status.h"'),
+        ("server/engine/namespace_test.cc", '"tests/testutil/memory_record_store.h"'),
     ],
 )
 def test_an_include_to_the_right_is_fine(path, include):
