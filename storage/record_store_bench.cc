@@ -83,19 +83,19 @@ void CountRows(benchmark::State& state, uint64_t rows) {
   state.SetBytesProcessed(static_cast<int64_t>(rows * kVectorBytes));
 }
 
-void BM_WriteNewIds(benchmark::State& state) {
+void WriteNewIds(benchmark::State& state) {
   Loader loader(static_cast<IdOrder>(state.range(0)));
-  for (auto _ : state) loader.Load();
+  while (state.KeepRunning()) loader.Load();
   CountRows(state, loader.rows());
 }
-BENCHMARK(BM_WriteNewIds)->Arg(kAscending)->Arg(kRandom)->Iterations(1000)->UseRealTime();
+BENCHMARK(WriteNewIds)->Arg(kAscending)->Arg(kRandom)->Iterations(1000)->UseRealTime();
 
 // What a start does.
-void BM_ScanByRow(benchmark::State& state) {
+void ScanByRow(benchmark::State& state) {
   Loader loader(kRandom);
   for (int i = 0; i < 200; ++i) loader.Load();
   uint64_t rows = 0;
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     auto cursor = loader.store().ScanByRow(loader.number(), 1).value();
     for (StoredRecord record; cursor->Next(&record).value(); ++rows) {
       benchmark::DoNotOptimize(record.vector.data());
@@ -103,21 +103,21 @@ void BM_ScanByRow(benchmark::State& state) {
   }
   CountRows(state, rows);
 }
-BENCHMARK(BM_ScanByRow)->Iterations(3)->UseRealTime();
+BENCHMARK(ScanByRow)->Iterations(3)->UseRealTime();
 
 // What rescoring one search does.
-void BM_ReadVectors(benchmark::State& state) {
+void ReadVectors(benchmark::State& state) {
   Loader loader(kRandom);
   for (int i = 0; i < 200; ++i) loader.Load();
   std::mt19937 random(1);
   std::vector<uint64_t> rows(100);
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     for (uint64_t& row : rows) row = 1 + random() % loader.rows();
     benchmark::DoNotOptimize(loader.store().ReadVectors(loader.number(), rows).value().data());
   }
   CountRows(state, state.iterations() * rows.size());
 }
-BENCHMARK(BM_ReadVectors)->UseRealTime();
+BENCHMARK(ReadVectors)->UseRealTime();
 
 }  // namespace
 }  // namespace varve::storage
