@@ -16,7 +16,7 @@ inline std::string TestPath(const std::string& name) { return ::testing::TempDir
 
 // Writes a file and returns its path.
 inline std::string WriteTestFile(const std::string& name, std::string_view content) {
-  const std::string path = TestPath(name);
+  std::string path = TestPath(name);
   std::ofstream file(path, std::ios::binary);
   file.write(content.data(), static_cast<std::streamsize>(content.size()));
   file.close();

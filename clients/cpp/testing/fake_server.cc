@@ -33,8 +33,8 @@ struct FakeNamespace {
 
 std::vector<Key> Keys(const v1::Ids& ids) {
   std::vector<Key> keys;
-  for (const uint64_t number : ids.numbers().values()) keys.push_back({number, ""});
-  for (const std::string& text : ids.texts().values()) keys.push_back({0, text});
+  for (const uint64_t number : ids.numbers().values()) keys.emplace_back(number, "");
+  for (const std::string& text : ids.texts().values()) keys.emplace_back(0, text);
   return keys;
 }
 
@@ -75,7 +75,7 @@ float SquaredL2(const std::vector<float>& a, const std::vector<float>& b) {
 std::vector<std::pair<float, Key>> Nearest(const FakeNamespace& space,
                                            const std::vector<float>& query, size_t k) {
   std::vector<std::pair<float, Key>> all;
-  for (const auto& [key, vector] : space.records) all.push_back({SquaredL2(query, vector), key});
+  for (const auto& [key, vector] : space.records) all.emplace_back(SquaredL2(query, vector), key);
   std::sort(all.begin(), all.end());
   all.resize(std::min(all.size(), k));
   return all;
@@ -287,7 +287,7 @@ class FakeServer::Services : public v1::NamespaceService::Service,
     std::string token = request->token();
     for (size_t page = 0; page < options_.scan_pages_per_stream; ++page) {
       v1::ScanResponse response;
-      const grpc::Status status = With(request->namespace_(), [&](FakeNamespace& space) {
+      grpc::Status status = With(request->namespace_(), [&](FakeNamespace& space) {
         at_end = !FillPage(space, request->include_vectors(), &token, &response);
       });
       if (!status.ok() || at_end) return status;

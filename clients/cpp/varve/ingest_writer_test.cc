@@ -166,7 +166,7 @@ TEST_F(IngestWriterTest, AConnectionCutAtAnyByteLosesAndDoublesNothing) {
   constexpr uint64_t kBatches = 40;
   const uint16_t port = std::stoi(server_.target().substr(server_.target().find(':') + 1));
   size_t cuts = 0;
-  for (uint32_t seed = 0; seed < 4; ++seed) {
+  for (uint32_t seed = 0; seed < 10; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     const std::string name = absl::StrCat("seed", seed);
     MakeNamespace(name);
@@ -179,7 +179,7 @@ TEST_F(IngestWriterTest, AConnectionCutAtAnyByteLosesAndDoublesNothing) {
     EXPECT_THAT(acks_, ElementsAreArray(Numbers(1, kBatches)));
     cuts += proxy.cuts();
   }
-  EXPECT_GT(cuts, 10);
+  EXPECT_GT(cuts, 30);
 }
 
 TEST_F(IngestWriterTest, AServerThatGoesAndComesBackIsFoundAgain) {
