@@ -103,6 +103,8 @@ def test_a_bad_batch_is_named_and_leaves_the_earlier_ones_intact(api, filled, ca
         with fails_with(INVALID, "batch 3", *words) as caught:
             stream.receive()
     assert caught[0].error_info.metadata["batch"] == "3"
+    row = next((word.removeprefix("row ") for word in words if word.startswith("row ")), None)
+    assert caught[0].error_info.metadata.get("row") == row
     violation = caught[0].bad_request.field_violations[0]
     assert violation.description == caught[0].message
     assert field is None or violation.field == field
