@@ -134,13 +134,14 @@ absl::Status Serve(const Options& options, StopSignals* signals) {
   VARVE_ASSIGN_OR_RETURN(const auto http, HttpServer::Start(options.address, options.http_port,
                                                             [&ready] { return ready.load(); }));
   VARVE_ASSIGN_OR_RETURN(const auto grpc, Server::Start(options, engine.get()));
-  ready = true;  // before the port file: who finds that may ask at once
+  // Before the port file: who finds that may ask at once, and may stop the server at once.
+  ready = true;
+  signals->BeReady();
   if (!options.port_file.empty()) {
     VARVE_RETURN_IF_ERROR(WritePortFile(options.port_file, grpc->port(), http->port()));
   }
   AnnounceReady(options, *grpc, *http);
 
-  signals->BeReady();
   signals->Wait();
   ready = false;
   Log(LogLevel::kInfo, "drain begins", {{"seconds", absl::ToDoubleSeconds(options.drain)}});

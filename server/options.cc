@@ -1,5 +1,7 @@
 #include "server/options.h"
 
+#include <arpa/inet.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdint>
 
@@ -22,13 +24,21 @@ struct Units {
   std::string log_level = "info";
 };
 
+// Empty when `text` is an address; else what is wrong, as CLI11 wants it.
+std::string IsIpAddress(const std::string& text) {
+  in6_addr parsed;  // has room for either
+  if (inet_pton(AF_INET, text.c_str(), &parsed) == 1) return "";
+  if (inet_pton(AF_INET6, text.c_str(), &parsed) == 1) return "";
+  return StrCat(text, " is not an IP address");
+}
+
 void AddAddresses(CLI::App* app, Options* options) {
   app->add_option("--data-dir", options->data_dir, "Where the records are kept")
       ->envname("VARVE_DATA_DIR")
       ->capture_default_str();
   app->add_option("--address", options->address, "IP address to listen on")
       ->envname("VARVE_ADDRESS")
-      ->check(CLI::ValidIPV4 | CLI::IsMember({"::1", "::"}))
+      ->check(IsIpAddress, "IP ADDRESS")
       ->capture_default_str();
   app->add_option("--port", options->port, "Port for gRPC; 0: any free one")
       ->envname("VARVE_PORT")

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <fstream>
+#include <string>
 #include <vector>
 
 namespace varve::server {
@@ -49,6 +51,22 @@ TEST(OptionsTest, EnvironmentVariablesStandInForOptions) {
   EXPECT_EQ(Parse({}).options->data_dir, "/srv/varve");
   EXPECT_EQ(Parse({"--data-dir", "here"}).options->data_dir, "here");
   unsetenv("VARVE_DATA_DIR");
+}
+
+TEST(OptionsTest, AddressesOfBothFamiliesAreTaken) {
+  for (const char* address : {"0.0.0.0", "::1", "fe80::1"}) {
+    EXPECT_EQ(Parse({"--address", address}).options->address, address);
+  }
+}
+
+TEST(OptionsTest, AFileHoldsOptionsToo) {
+  const std::string path = testing::TempDir() + "/varved.toml";
+  std::ofstream(path) << "data-dir = \"/srv/varve\"\nmax-message-mib = 16\n";
+  const ParsedOptions parsed = Parse({"--config", path.c_str(), "--max-message-mib", "32"});
+  ASSERT_TRUE(parsed.options.has_value());
+  EXPECT_EQ(parsed.options->data_dir, "/srv/varve");
+  EXPECT_EQ(parsed.options->max_message_bytes, size_t{32} << 20);
+  EXPECT_EQ(Parse({"--config", "/no/such/file"}).exit_code, 2);
 }
 
 TEST(OptionsTest, AUsageErrorIsExitCodeTwo) {
