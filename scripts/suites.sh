@@ -4,6 +4,9 @@
 RESULTS=$TOOLS/results
 SUITES=(format shell proto unit asan tsan python)
 
+# What the demo and the Python tests run.
+BINARIES=(//server:varved //clients/cli:varve //demo:search_latency)
+
 # Every C++ file of ours. By find, not by git: a machine may have no git.
 sources() { find base clients demo index server storage tests -name '*.cc' -o -name '*.h' | sort; }
 
@@ -27,7 +30,8 @@ suite_tsan() { bazel_test tsan --config=tsan //base/... //index/... //server/eng
 
 # What crosses rooms: a real server, every client, crashes, and the commands in the documents.
 suite_python() {
-  $TOOLS/python/bin/python -m pytest tests --junit-xml=$RESULTS/python.xml
+  run_bazel build "${BINARIES[@]}" &&
+    $TOOLS/python/bin/python -m pytest tests --junit-xml=$RESULTS/python.xml
 }
 
 # Slow, and so not part of ./dev test: ./dev lint.
