@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include <algorithm>
-#include <atomic>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -265,7 +264,7 @@ TEST_F(AppTest, TheSameProducerSendsOnlyWhatIsMissing) {
   const std::vector<std::string> words = {"ingest",       "a",  "--input",     Vectors(100),
                                           "--producer",   "p",  "--streams",   "3",
                                           "--batch-size", "10", "--retry-for", "0"};
-  std::atomic<int> batches = 0;
+  int batches = 0;
   server_.set_ingest_fault([&](IngestPoint at, uint64_t) -> std::optional<grpc::Status> {
     if (at != IngestPoint::kBeforeCommit || ++batches <= 4) return std::nullopt;
     return grpc::Status(grpc::UNAVAILABLE, "gone");

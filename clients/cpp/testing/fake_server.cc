@@ -105,8 +105,8 @@ class FakeServer::Services : public v1::NamespaceService::Service,
  public:
   explicit Services(FakeServerOptions options) : options_(options) {}
 
-  void set_ingest_fault(IngestFault fault) ABSL_LOCKS_EXCLUDED(mu_) {
-    MutexLock lock(&mu_);
+  void set_ingest_fault(IngestFault fault) ABSL_LOCKS_EXCLUDED(fault_mu_) {
+    MutexLock lock(&fault_mu_);
     fault_ = std::move(fault);
   }
 
@@ -362,13 +362,10 @@ class FakeServer::Services : public v1::NamespaceService::Service,
     return grpc::Status::OK;
   }
 
-  std::optional<grpc::Status> Fault(IngestPoint point, uint64_t batch) ABSL_LOCKS_EXCLUDED(mu_) {
-    IngestFault fault;
-    {
-      MutexLock lock(&mu_);
-      fault = fault_;
-    }
-    return fault ? fault(point, batch) : std::nullopt;
+  std::optional<grpc::Status> Fault(IngestPoint point, uint64_t batch)
+      ABSL_LOCKS_EXCLUDED(fault_mu_) {
+    MutexLock lock(&fault_mu_);
+    return fault_ ? fault_(point, batch) : std::nullopt;
   }
 
   static grpc::Status End(grpc::ServerContext* context, const grpc::Status& status) {
@@ -434,7 +431,8 @@ class FakeServer::Services : public v1::NamespaceService::Service,
   const FakeServerOptions options_;
   Mutex mu_;
   std::map<std::string, FakeNamespace> namespaces_ ABSL_GUARDED_BY(mu_);
-  IngestFault fault_ ABSL_GUARDED_BY(mu_);
+  Mutex fault_mu_;  // held while the fault is asked
+  IngestFault fault_ ABSL_GUARDED_BY(fault_mu_);
   size_t queries_at_once_ = 0;  // guarded by mu_, through With()
   size_t ids_at_once_ = 0;
 };

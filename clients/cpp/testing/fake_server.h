@@ -50,6 +50,7 @@ class FakeServer {
   // "127.0.0.1:port"
   std::string target() const;
 
+  // Returns once the fault that was set before is not asked any more.
   void set_ingest_fault(IngestFault fault);
   // Ends every call at once and closes the port.
   void Stop();

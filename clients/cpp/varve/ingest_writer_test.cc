@@ -124,10 +124,11 @@ TEST_F(IngestWriterTest, AStreamThatEndsAtAnyPointInAnyWayLosesAndDoublesNothing
         const std::string name = absl::StrCat("run", runs++);
         MakeNamespace(name);
         acks_.clear();
-        std::atomic<bool> struck = false;
+        bool struck = false;
         server_.set_ingest_fault(
             [&](IngestPoint at, uint64_t number) -> std::optional<grpc::Status> {
-              if (at != point || number != batch || struck.exchange(true)) return std::nullopt;
+              if (at != point || number != batch || std::exchange(struck, true))
+                return std::nullopt;
               return grpc::Status(code, "struck");
             });
         const absl::Status status = WriteAll(*client_, name, kBatches);
@@ -147,10 +148,8 @@ TEST_F(IngestWriterTest, FaultsAtRandomPointsLoseAndDoubleNothing) {
     const std::string name = absl::StrCat("seed", seed);
     MakeNamespace(name);
     acks_.clear();
-    Mutex mu;
     std::mt19937 random(seed);
     server_.set_ingest_fault([&](IngestPoint, uint64_t) -> std::optional<grpc::Status> {
-      MutexLock lock(&mu);
       if (random() % 20 != 0) return std::nullopt;
       return grpc::Status(random() % 2 == 0 ? grpc::UNAVAILABLE : grpc::CANCELLED, "struck");
     });
@@ -297,9 +296,10 @@ TEST_F(IngestWriterTest, ABatchThatIsTooLargeOrMisshapenIsRefusedAndTheWriterGoe
 
 TEST_F(IngestWriterTest, ADifferentNamespaceUnderTheSameNameIsNoticed) {
   MakeNamespace("a");
-  std::atomic<bool> replaced = false;
+  bool replaced = false;
   server_.set_ingest_fault([&](IngestPoint at, uint64_t number) -> std::optional<grpc::Status> {
-    if (at != IngestPoint::kAfterAck || number != 3 || replaced.exchange(true)) return std::nullopt;
+    if (at != IngestPoint::kAfterAck || number != 3 || std::exchange(replaced, true))
+      return std::nullopt;
     EXPECT_TRUE(client_->DeleteNamespace("a").ok());
     MakeNamespace("a");
     return grpc::Status(grpc::UNAVAILABLE, "struck");
@@ -318,7 +318,7 @@ class HangingServerTest : public IngestWriterTest {
     server_.set_ingest_fault([this, released = released_.get_future().share()](
                                  IngestPoint at, uint64_t) -> std::optional<grpc::Status> {
       if (at != IngestPoint::kBeforeCommit) return std::nullopt;
-      if (!reached_.exchange(true)) hanging_.set_value();
+      if (!std::exchange(reached_, true)) hanging_.set_value();
       released.wait();
       return grpc::Status(grpc::UNAVAILABLE, "released");
     });
@@ -331,7 +331,7 @@ class HangingServerTest : public IngestWriterTest {
 
   std::promise<void> released_;
   std::promise<void> hanging_;
-  std::atomic<bool> reached_ = false;
+  bool reached_ = false;
   std::unique_ptr<IngestWriter> writer_;
 };
 
