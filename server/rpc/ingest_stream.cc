@@ -13,6 +13,8 @@ namespace varve::server {
 namespace {
 
 constexpr size_t kProducerBytesMax = 256;
+// An answer above this (one that lists very many rows) counts against the server's answers.
+constexpr size_t kSmallAnswerBytes = 64 << 10;
 
 }  // namespace
 
@@ -131,8 +133,7 @@ absl::Status IngestStream::Open(const v1::IngestOpen& open) {
   opened->set_window_bytes(kWindowBytes);
   opened->set_max_message_bytes(context().max_message_bytes);
   namespace_ = std::move(found);
-  Answer(response, /*after_sync=*/false);
-  return absl::OkStatus();
+  return Answer(response, /*after_sync=*/false);
 }
 
 absl::Status IngestStream::Commit(const v1::IngestBatch& batch) {
@@ -145,11 +146,7 @@ absl::Status IngestStream::Commit(const v1::IngestBatch& batch) {
   response.mutable_ack()->set_number(batch.number());
   response.mutable_ack()->set_duplicate(result->duplicate);
   EncodeWriteResult(*result, synced_, response.mutable_ack());
-  // The batch is committed: one that is sent again is acknowledged as a duplicate, without the
-  // list.
-  VARVE_RETURN_IF_ERROR(CheckAnswerBytes(response.ByteSizeLong(), context().max_message_bytes));
-  Answer(response, synced_);
-  return absl::OkStatus();
+  return Answer(response, synced_);
 }
 
 absl::StatusOr<engine::WriteResult> IngestStream::Upsert(const v1::IngestBatch& batch) {
@@ -167,18 +164,27 @@ absl::StatusOr<engine::WriteResult> IngestStream::Upsert(const v1::IngestBatch& 
   return result;
 }
 
-void IngestStream::Answer(const v1::IngestResponse& response, bool after_sync) {
+absl::Status IngestStream::Answer(const v1::IngestResponse& response, bool after_sync) {
+  // An error here is about a batch that is committed: one that is sent again is acknowledged as a
+  // duplicate, without its lists of rows.
+  const size_t bytes = response.ByteSizeLong();
+  VARVE_RETURN_IF_ERROR(CheckAnswerBytes(bytes, context().max_message_bytes));
+  Budget::Share share;
+  if (bytes > kSmallAnswerBytes) {
+    VARVE_ASSIGN_OR_RETURN(share, context().admission->read_bytes.TryReserve(bytes));
+  }
   uint64_t ack = 0;
   {
     MutexLock lock(&mu_);
     opened_ = true;
     ack = first_ack_ + acks_.size();
-    acks_.push_back({.ready = !after_sync, .bytes = SerializeMessage(response)});
+    acks_.push_back({!after_sync, SerializeMessage(response), std::move(share)});
     SendReadyLocked();
   }
-  if (!after_sync) return;
+  if (!after_sync) return absl::OkStatus();
   context().engine->SyncAsync(
       [this, self = shared_from_this(), ack](absl::Status status) { Synced(ack, status); });
+  return absl::OkStatus();
 }
 
 void IngestStream::Synced(uint64_t ack, const absl::Status& status) {
@@ -197,6 +203,7 @@ void IngestStream::Synced(uint64_t ack, const absl::Status& status) {
 
 void IngestStream::SendReadyLocked() {
   for (; !acks_.empty() && acks_.front().ready; acks_.pop_front(), ++first_ack_) {
+    sending_.push_back(std::move(acks_.front().share));
     SendLocked(std::move(acks_.front().bytes));
   }
 }
@@ -205,6 +212,7 @@ void IngestStream::Written() {
   MutexLock lock(&mu_);
   unanswered_bytes_ -= unanswered_.front();
   unanswered_.pop_front();
+  sending_.pop_front();
   ReadLocked();
 }
 
@@ -239,6 +247,7 @@ void IngestStream::Released() {
   inbox_.clear();
   unadmitted_.reset();
   acks_.clear();
+  sending_.clear();
   // The namespace may hold this stream, as one that waits for room: neither must keep the other.
   namespace_.reset();
 }

@@ -52,6 +52,7 @@ class IngestStream final
   struct PendingAck {
     bool ready = false;
     grpc::ByteBuffer bytes;
+    Budget::Share share;  // of the answers' budget, where it is large
   };
 
   void Begin() override ABSL_LOCKS_EXCLUDED(mu_);
@@ -73,7 +74,8 @@ class IngestStream final
   absl::StatusOr<engine::WriteResult> Upsert(const v1::IngestBatch& batch);
 
   // Queues the answer to a message; with `after_sync`, until what is committed by now is on disk.
-  void Answer(const v1::IngestResponse& response, bool after_sync) ABSL_LOCKS_EXCLUDED(mu_);
+  // ResourceExhausted when it is too large to be sent.
+  absl::Status Answer(const v1::IngestResponse& response, bool after_sync) ABSL_LOCKS_EXCLUDED(mu_);
   void Synced(uint64_t ack, const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
   void SendReadyLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Remembers why the stream ends: the first reason counts. What is not begun is dropped.
@@ -102,6 +104,8 @@ class IngestStream final
   size_t unanswered_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   std::deque<PendingAck> acks_ ABSL_GUARDED_BY(mu_);
   uint64_t first_ack_ ABSL_GUARDED_BY(mu_) = 0;  // number of acks_.front()
+  // Of the answers that are being sent, oldest first.
+  std::deque<Budget::Share> sending_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace varve::server

@@ -405,6 +405,21 @@ TEST_F(NarrowServerTest, AMessageBeyondTheLimitIsRefusedByName) {
   EXPECT_EQ(Count("docs"), 100);
 }
 
+TEST_F(NarrowServerTest, AnAcknowledgementMayListManyRows) {
+  constexpr int kRows = 40'000;
+  v1::RecordBatch records = MakeRecords(7, kRows);
+  for (uint64_t& id : *records.mutable_ids()->mutable_numbers()->mutable_values()) id = 7;
+  IngestClient client(ingest_.get());
+  client.Open("docs");
+  for (uint64_t number = 1; number <= 3; ++number) {
+    ASSERT_TRUE(client.Send(number, records));
+    const v1::IngestAck ack = client.ReadAck();
+    EXPECT_EQ(ack.records_written(), 1);
+    EXPECT_EQ(ack.superseded_rows_size(), kRows - 1);
+  }
+  EXPECT_EQ(Count("docs"), 1);
+}
+
 TEST_F(NarrowServerTest, StreamsShareASmallBudgetAndAllComplete) {
   constexpr int kStreams = 8;
   constexpr uint64_t kBatches = 6;

@@ -1,5 +1,6 @@
 #include "server/rpc/server.h"
 
+#include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/impl/service_type.h>
@@ -20,6 +21,7 @@
 #include "base/mutex.h"
 #include "base/str_cat.h"
 #include "base/thread_pool.h"
+#include "server/log.h"
 #include "server/rpc/admin_service.h"
 #include "server/rpc/admission.h"
 #include "server/rpc/call_tracker.h"
@@ -41,6 +43,11 @@ constexpr int kKeepaliveTimeoutMs = 20'000;
 // Clients may ask as often without being taken for attackers.
 constexpr int kClientPingIntervalMs = 5'000;
 constexpr int kHandshakeTimeoutMs = 20'000;
+
+// A server that stops says so for at least so long, even when nothing keeps it.
+constexpr absl::Duration kLameDuck = absl::Milliseconds(100);
+// What refusals under way get to reach their clients when the server stops answering.
+constexpr absl::Duration kLastRefusals = absl::Milliseconds(100);
 
 constexpr const char* kServiceNames[] = {"", "varve.v1.AdminService", "varve.v1.IngestService",
                                          "varve.v1.NamespaceService", "varve.v1.QueryService"};
@@ -75,14 +82,21 @@ void Configure(const Options& options, grpc::ServerBuilder* builder) {
   }
 }
 
-// Must be known before a server is built; both hold for the whole process.
-void EnableHealthAndReflection() {
-  static const bool enabled = [] {
+// What gRPC says about connections, in the server's own form. It calls an error whatever a client
+// does wrong, and repeats what its callers are told: of use for debugging only.
+void LogForGrpc(gpr_log_func_args* args) {
+  Log(LogLevel::kDebug, "grpc", {{"file", args->file}, {"detail", args->message}});
+}
+
+// Must be known before a server is built; all of it holds for the whole process.
+void SetUpGrpc() {
+  static const bool done = [] {
+    gpr_set_log_function(LogForGrpc);
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     return true;
   }();
-  (void)enabled;
+  (void)done;
 }
 
 class ServerImpl final : public Server {
@@ -112,7 +126,7 @@ class ServerImpl final : public Server {
   }
 
   absl::Status Listen(const Options& options) {
-    EnableHealthAndReflection();
+    SetUpGrpc();
     grpc::ServerBuilder builder;
     Configure(options, &builder);
     const std::string address = HostAndPort(options.address, options.port);
@@ -140,13 +154,15 @@ class ServerImpl final : public Server {
   bool Drain() override ABSL_LOCKS_EXCLUDED(drain_mu_) {
     MutexLock lock(&drain_mu_);
     if (drained_.has_value()) return *drained_;
-    const absl::Time deadline = absl::Now() + drain_;
+    const absl::Time begin = absl::Now();
+    const absl::Time deadline = begin + drain_;
     grpc_->GetHealthCheckService()->SetServingStatus(false);
     calls_.Drain();
     // gRPC goes on answering meanwhile: health checks see NOT_SERVING, late calls a clear refusal.
     drained_ = calls_.WaitUntilIdle(deadline);
-    // What is left, and what nobody counts (watches of health, reflection), is cancelled now.
-    grpc_->Shutdown(absl::ToChronoTime(absl::Now()));
+    absl::SleepFor(std::min(deadline, begin + kLameDuck) - absl::Now());
+    // What is left then, and what nobody counts (watches of health, reflection), is cancelled.
+    grpc_->Shutdown(absl::ToChronoTime(absl::Now() + kLastRefusals));
     grpc_->Wait();
     return *drained_;
   }
