@@ -204,7 +204,7 @@ void IngestStream::Synced(uint64_t ack, const absl::Status& status) {
 void IngestStream::SendReadyLocked() {
   for (; !acks_.empty() && acks_.front().ready; acks_.pop_front(), ++first_ack_) {
     sending_.push_back(std::move(acks_.front().share));
-    SendLocked(std::move(acks_.front().bytes));
+    SendLocked(acks_.front().bytes);
   }
 }
 
