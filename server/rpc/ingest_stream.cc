@@ -133,7 +133,8 @@ absl::Status IngestStream::Open(const v1::IngestOpen& open) {
   opened->set_window_bytes(kWindowBytes);
   opened->set_max_message_bytes(context().max_message_bytes);
   namespace_ = std::move(found);
-  return Answer(response, /*after_sync=*/false);
+  // The client takes `last_batch` for acknowledged: it promises what an acknowledgement does.
+  return Answer(response, /*after_sync=*/synced_);
 }
 
 absl::Status IngestStream::Commit(const v1::IngestBatch& batch) {
