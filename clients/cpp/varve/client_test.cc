@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <numeric>
 #include <string>
@@ -95,9 +98,19 @@ TEST_F(ClientTest, ATargetMustHaveAPort) {
   }
 }
 
+// The kernel takes the connection, and nobody ever answers.
 TEST_F(ClientTest, ATimeoutEndsACall) {
-  EXPECT_EQ(client_->Count("a", 0, {.timeout = absl::ZeroDuration()}).status().code(),
+  const int listener = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  socklen_t length = sizeof(address);
+  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), length), 0);
+  ASSERT_EQ(listen(listener, 1), 0);
+  ASSERT_EQ(getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length), 0);
+  const auto client = Client::Connect(absl::StrCat("127.0.0.1:", ntohs(address.sin_port)));
+  ASSERT_TRUE(client.ok()) << client.status();
+  EXPECT_EQ((*client)->Count("a", 0, {.timeout = absl::Milliseconds(50)}).status().code(),
             absl::StatusCode::kDeadlineExceeded);
+  close(listener);
 }
 
 TEST_F(ClientTest, ASearchFindsTheNearest) {
