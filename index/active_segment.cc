@@ -8,8 +8,8 @@
 namespace varve::index {
 
 ActiveSegment::ActiveSegment(uint64_t id, VectorSpace space, const IndexOptions& options)
-    : Segment(id, space,
-              std::make_shared<SegmentRows>(space.dimension(), options.segment_size_threshold)),
+    : Segment(id, space, std::make_shared<Tombstones>(options.segment_size_threshold)),
+      rows_(space.dimension(), options.segment_size_threshold),
       m_(options.m),
       ef_construction_(options.ef_construction) {}
 
@@ -24,7 +24,8 @@ bool ActiveSegment::LinkSome() {
     MutexLock lock(&mu_);
     if (!Due() || taken_ == committed_) return false;
     if (builder_ == nullptr) {
-      builder_ = std::make_unique<GraphBuilder>(&rows(), space().kernel(), m_, ef_construction_);
+      builder_ =
+          std::make_unique<GraphBuilder>(this, rows_.capacity(), space(), m_, ef_construction_);
     }
     begin = taken_;
     end = std::min(committed_, begin + kRowsPerTurn);
@@ -41,7 +42,7 @@ bool ActiveSegment::LinkSome() {
   }
   const bool advanced = linked != linked_.load(std::memory_order_relaxed);
   linked_.store(linked, std::memory_order_release);
-  return advanced && linked == rows().capacity();
+  return advanced && linked == rows_.capacity();
 }
 
 uint32_t ActiveSegment::Waiting() const {
@@ -52,13 +53,13 @@ uint32_t ActiveSegment::Waiting() const {
 uint32_t ActiveSegment::Unlinked(uint64_t row) const {
   MutexLock lock(&mu_);
   if (!Due()) return 0;
-  const uint32_t below = rows().LowerBound(row, committed_);
+  const uint32_t below = LowerBound(row, committed_);
   return below - std::min(below, linked_.load(std::memory_order_relaxed));
 }
 
-std::shared_ptr<const SealedSegment> ActiveSegment::Seal() const {
-  return std::make_shared<SealedSegment>(id(), space(), shared_rows(),
-                                         builder_->Freeze(rows().capacity()), m_);
+absl::StatusOr<SegmentFileSummary> ActiveSegment::WriteTo(ByteSink* sink) const {
+  const uint32_t rows = rows_.capacity();
+  return WriteSegment(id(), space(), *this, rows, builder_->Freeze(rows), sink);
 }
 
 absl::Status ActiveSegment::Search(const SegmentQuery& query, uint32_t visible,
@@ -67,23 +68,25 @@ absl::Status ActiveSegment::Search(const SegmentQuery& query, uint32_t visible,
   // results are taken from below both, so no row is found twice and none that the reader must not
   // see.
   const uint32_t linked = std::min(linked_.load(std::memory_order_acquire), visible);
-  if (!WorthWalking(query, linked, m_)) return Scan(query, 0, visible, nearest);
+  const auto vector = [this](uint32_t ordinal) { return rows_.vector(ordinal); };
+  if (!WorthWalking(query, linked, m_)) return Scan(query, vector, 0, visible, nearest);
   std::vector<uint32_t> buffer(builder_->MaxLinks());
   auto links = [&](uint32_t node, int level) {
     return builder_->CopyLinks(node, level, buffer.data());
   };
-  VARVE_RETURN_IF_ERROR(Walk(query, builder_->entry(), linked, links, nearest));
-  return Scan(query, linked, visible, nearest);
+  VARVE_RETURN_IF_ERROR(
+      Walk(query, vector, links, builder_->entry(), rows_.capacity(), linked, nearest));
+  return Scan(query, vector, linked, visible, nearest);
 }
 
 SegmentInfo ActiveSegment::Info(uint32_t visible) const {
   const uint32_t linked = linked_.load(std::memory_order_acquire);
   return {.id = id(),
-          .state = visible == rows().capacity() ? SegmentState::kSealing : SegmentState::kActive,
+          .state = visible == rows_.capacity() ? SegmentState::kSealing : SegmentState::kActive,
           .rows = visible,
           .live_rows = LiveRows(visible),
           .indexed_rows = linked,
-          .memory_bytes = rows().memory_bytes() + (linked > 0 ? builder_->memory_bytes() : 0)};
+          .memory_bytes = rows_.memory_bytes() + (linked > 0 ? builder_->memory_bytes() : 0)};
 }
 
 }  // namespace varve::index

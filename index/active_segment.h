@@ -6,12 +6,16 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <string_view>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "base/mutex.h"
 #include "index/graph_builder.h"
 #include "index/options.h"
 #include "index/segment.h"
+#include "index/segment_rows.h"
 
 namespace varve::index {
 
@@ -24,6 +28,9 @@ namespace varve::index {
 class ActiveSegment final : public Segment {
  public:
   ActiveSegment(uint64_t id, VectorSpace space, const IndexOptions& options);
+
+  // The writer's alone, but for reading what has been committed.
+  SegmentRows& rows() { return rows_; }
 
   // The writer: the first `rows` rows are in place. Linkers may take them.
   void Commit(uint32_t rows) ABSL_LOCKS_EXCLUDED(mu_);
@@ -38,12 +45,16 @@ class ActiveSegment final : public Segment {
   // Rows numbered below `row` that are to be linked and are not linked yet, taken or not.
   uint32_t Unlinked(uint64_t row) const ABSL_LOCKS_EXCLUDED(mu_);
 
-  // This segment, full and wholly linked, in its final form. The rows are shared, not copied.
-  std::shared_ptr<const SealedSegment> Seal() const;
+  // Writes the segment's file. For a full segment, wholly linked.
+  absl::StatusOr<SegmentFileSummary> WriteTo(ByteSink* sink) const;
 
   absl::Status Search(const SegmentQuery& query, uint32_t visible,
                       TopK<Candidate>* nearest) const override;
   SegmentInfo Info(uint32_t visible) const override;
+  uint32_t size() const override { return rows_.size(); }
+  uint64_t row(uint32_t ordinal) const override { return rows_.row(ordinal); }
+  std::string_view label(uint32_t ordinal) const override { return rows_.label(ordinal); }
+  const float* vector(uint32_t ordinal) const override { return rows_.vector(ordinal); }
 
  private:
   // Rows from which on a graph is grown: about where walking one begins to beat scanning.
@@ -52,9 +63,10 @@ class ActiveSegment final : public Segment {
   static constexpr uint32_t kRowsPerTurn = 32;
 
   bool Due() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return committed_ >= kGraphRowsMin || committed_ == rows().capacity();
+    return committed_ >= kGraphRowsMin || committed_ == rows_.capacity();
   }
 
+  SegmentRows rows_;
   const uint32_t m_;
   const uint32_t ef_construction_;
   mutable Mutex mu_;

@@ -1,10 +1,10 @@
 #include "index/graph.h"
 
-#include <algorithm>
+#include "base/str_cat.h"
 
 namespace varve::index {
 
-void Graph::AddLevel(uint32_t node, int level, absl::Span<const uint32_t> links) {
+void GraphArrays::AddLevel(uint32_t node, int level, absl::Span<const uint32_t> links) {
   uint32_t* list = nullptr;
   if (level == 0) {
     list = &base_[size_t{node} * (2 * m_ + 1)];
@@ -16,6 +16,36 @@ void Graph::AddLevel(uint32_t node, int level, absl::Span<const uint32_t> links)
   }
   list[0] = static_cast<uint32_t>(links.size());
   std::copy(links.begin(), links.end(), list + 1);
+}
+
+absl::Status GraphView::Verify() const {
+  const auto check = [this](absl::Span<const uint32_t> lists, uint32_t room,
+                            std::string_view level) -> absl::Status {
+    for (size_t begin = 0; begin < lists.size(); begin += room + 1) {
+      const uint32_t length = lists[begin];
+      if (length > room) {
+        return absl::DataLossError(
+            StrCat("a node at ", level, " has ", length, " links, the most is ", room));
+      }
+      for (uint32_t link : lists.subspan(begin + 1, length)) {
+        if (link >= nodes() || (room == m_ && upper_offsets_[link] == kNoNode)) {
+          return absl::DataLossError(
+              StrCat("a node at ", level, " links to ", link, ", which is not there"));
+        }
+      }
+    }
+    return absl::OkStatus();
+  };
+  if (absl::Status status = check(base_, 2 * m_, "level 0"); !status.ok()) return status;
+  if (absl::Status status = check(upper_, m_, "an upper level"); !status.ok()) return status;
+  const size_t lists = upper_.size() / (m_ + 1);
+  for (uint32_t node = 0; node < nodes(); ++node) {
+    if (upper_offsets_[node] != kNoNode && upper_offsets_[node] >= lists) {
+      return absl::DataLossError(
+          StrCat("node ", node, " has its upper links at ", upper_offsets_[node], " of ", lists));
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace varve::index

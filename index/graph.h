@@ -1,10 +1,12 @@
 #ifndef VARVE_INDEX_GRAPH_H_
 #define VARVE_INDEX_GRAPH_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/types/span.h"
 
 namespace varve::index {
@@ -17,39 +19,71 @@ struct EntryPoint {
   int level = -1;
 };
 
-// A finished HNSW graph in flat arrays (Malkov and Yashunin, "Efficient and robust approximate
-// nearest neighbor search using Hierarchical Navigable Small World graphs", 2016). Nodes are
-// ordinals of a segment. Immutable once built; any thread may read it.
-class Graph {
+// A finished HNSW graph in flat arrays that somebody else owns (Malkov and Yashunin, "Efficient and
+// robust approximate nearest neighbor search using Hierarchical Navigable Small World graphs",
+// 2016). Nodes are ordinals of a segment. A list of links is their number, then room for as many as
+// the level allows: 2 * m at level 0, m above. Immutable; any thread may read it.
+//
+// The arrays may come from a damaged file: reading links stays within them whatever they hold.
+class GraphView {
  public:
-  // Links per node: at most `m` in the upper levels, 2 * m at level 0.
-  Graph(uint32_t nodes, uint32_t m)
+  GraphView() = default;
+  // `base` holds one list for each node, `upper` the lists of levels 1, 2 ... of a node one behind
+  // the other, `upper_offsets` the index of each node's first one, in lists (kNoNode: level 0
+  // only).
+  GraphView(uint32_t m, EntryPoint entry, absl::Span<const uint32_t> base,
+            absl::Span<const uint32_t> upper_offsets, absl::Span<const uint32_t> upper)
+      : m_(m), entry_(entry), base_(base), upper_offsets_(upper_offsets), upper_(upper) {}
+
+  EntryPoint entry() const { return entry_; }
+  uint32_t m() const { return m_; }
+  uint32_t nodes() const { return static_cast<uint32_t>(upper_offsets_.size()); }
+
+  // The links of a node; empty at a level that it does not have. In a damaged graph a link may be
+  // to a node that does not exist.
+  absl::Span<const uint32_t> Links(uint32_t node, int level) const {
+    return level == 0 ? List(base_, node, 2 * m_)
+                      : List(upper_, uint64_t{upper_offsets_[node]} + (level - 1), m_);
+  }
+
+  // DataLoss unless every list has a length it can have, links to nodes that exist, and every node
+  // above level 0 has lists of its own.
+  absl::Status Verify() const;
+
+ private:
+  static absl::Span<const uint32_t> List(absl::Span<const uint32_t> lists, uint64_t index,
+                                         uint32_t room) {
+    const uint64_t begin = index * (room + 1);
+    if (begin >= lists.size()) return {};
+    return lists.subspan(begin + 1, std::min(lists[begin], room));
+  }
+
+  uint32_t m_ = 0;
+  EntryPoint entry_;
+  absl::Span<const uint32_t> base_;
+  absl::Span<const uint32_t> upper_offsets_;
+  absl::Span<const uint32_t> upper_;
+};
+
+// The arrays of a graph, being filled. One thread.
+class GraphArrays {
+ public:
+  GraphArrays(uint32_t nodes, uint32_t m)
       : m_(m), base_(size_t{nodes} * (2 * m + 1)), upper_offsets_(nodes, kNoNode) {}
 
-  // Building: links of each node, level 0 first, then level 1 and up without gaps. One thread.
+  // Links of a node, level 0 first, then level 1 and up without gaps.
   void AddLevel(uint32_t node, int level, absl::Span<const uint32_t> links);
   void set_entry(EntryPoint entry) { entry_ = entry; }
 
-  EntryPoint entry() const { return entry_; }
-
-  // The links of a node at a level that it has.
-  absl::Span<const uint32_t> Links(uint32_t node, int level) const {
-    const uint32_t* list = level == 0
-                               ? &base_[size_t{node} * (2 * m_ + 1)]
-                               : &upper_[(size_t{upper_offsets_[node]} + (level - 1)) * (m_ + 1)];
-    return {list + 1, list[0]};
-  }
-
-  size_t memory_bytes() const {
-    return (base_.size() + upper_offsets_.size() + upper_.size()) * sizeof(uint32_t);
-  }
+  GraphView view() const { return {m_, entry_, base_, upper_offsets_, upper_}; }
+  absl::Span<const uint32_t> base() const { return base_; }
+  absl::Span<const uint32_t> upper_offsets() const { return upper_offsets_; }
+  absl::Span<const uint32_t> upper() const { return upper_; }
 
  private:
   const uint32_t m_;
   EntryPoint entry_;
-  // A list is its length, then room for as many links as the level allows.
   std::vector<uint32_t> base_;
-  // Of each node, the index of its first list in upper_, in lists; kNoNode: it has level 0 only.
   std::vector<uint32_t> upper_offsets_;
   std::vector<uint32_t> upper_;
 };

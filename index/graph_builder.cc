@@ -66,13 +66,14 @@ hnswlib::tableint Nearest(const Candidates& candidates) {
 }  // namespace
 
 struct GraphBuilder::Impl {
-  Impl(const SegmentRows* rows, VectorFunction distance, uint32_t m, uint32_t ef_construction)
+  Impl(const RowSource* rows, uint32_t capacity, const VectorSpace& vectors, uint32_t m,
+       uint32_t ef_construction)
       : rows(rows),
         m(m),
-        space(distance, rows->padded_dimension()),
-        hnsw(&space, rows->capacity(), m, ef_construction) {}
+        space(vectors.kernel(), vectors.padded_dimension()),
+        hnsw(&space, capacity, m, ef_construction) {}
   // hnswlib frees the upper links of as many nodes as it counted; we count for it.
-  ~Impl() { hnsw.cur_element_count = rows->capacity(); }
+  ~Impl() { hnsw.cur_element_count = hnsw.max_elements_; }
 
   // Makes the node's slot: no links yet, and where its vector is.
   const void* PrepareSlot(uint32_t node, int level) {
@@ -122,7 +123,7 @@ struct GraphBuilder::Impl {
     return {buffer, count};
   }
 
-  const SegmentRows* const rows;
+  const RowSource* const rows;
   const uint32_t m;
   PointerSpace space;
   Hnsw hnsw;
@@ -130,9 +131,9 @@ struct GraphBuilder::Impl {
   EntryPoint entry ABSL_GUARDED_BY(entry_mu);
 };
 
-GraphBuilder::GraphBuilder(const SegmentRows* rows, VectorFunction distance, uint32_t m,
-                           uint32_t ef_construction)
-    : impl_(std::make_unique<Impl>(rows, distance, m, ef_construction)) {}
+GraphBuilder::GraphBuilder(const RowSource* rows, uint32_t capacity, const VectorSpace& space,
+                           uint32_t m, uint32_t ef_construction)
+    : impl_(std::make_unique<Impl>(rows, capacity, space, m, ef_construction)) {}
 
 GraphBuilder::~GraphBuilder() = default;
 
@@ -174,8 +175,8 @@ absl::Span<const uint32_t> GraphBuilder::CopyLinks(uint32_t node, int level,
 
 size_t GraphBuilder::MaxLinks() const { return impl_->hnsw.maxM0_; }
 
-Graph GraphBuilder::Freeze(uint32_t nodes) const {
-  Graph graph(nodes, impl_->m);
+GraphArrays GraphBuilder::Freeze(uint32_t nodes) const {
+  GraphArrays graph(nodes, impl_->m);
   std::vector<uint32_t> buffer(MaxLinks());
   for (uint32_t node = 0; node < nodes; ++node) {
     for (int level = 0; level <= impl_->hnsw.element_levels_[node]; ++level) {

@@ -6,8 +6,8 @@
 
 #include "absl/types/span.h"
 #include "index/graph.h"
-#include "index/kernels/distance.h"
-#include "index/segment_rows.h"
+#include "index/row_source.h"
+#include "index/vector.h"
 
 namespace varve::index {
 
@@ -22,8 +22,9 @@ namespace varve::index {
 // This is the only user of hnswlib: its headers may be included in one translation unit only.
 class GraphBuilder {
  public:
-  // `rows` must outlive the builder. `distance` orders vectors: smaller is nearer.
-  GraphBuilder(const SegmentRows* rows, VectorFunction distance, uint32_t m,
+  // For up to `capacity` rows of `rows`, which must outlive the builder, their vectors where they
+  // are when they are inserted.
+  GraphBuilder(const RowSource* rows, uint32_t capacity, const VectorSpace& space, uint32_t m,
                uint32_t ef_construction);
   ~GraphBuilder();
 
@@ -37,7 +38,7 @@ class GraphBuilder {
   size_t MaxLinks() const;
 
   // The graph over nodes 0 ... nodes - 1, all inserted and none being inserted.
-  Graph Freeze(uint32_t nodes) const;
+  GraphArrays Freeze(uint32_t nodes) const;
 
   size_t memory_bytes() const;
 

@@ -49,7 +49,9 @@ class VisitedSet {
 
 // A best-first walk through an HNSW graph (Malkov and Yashunin, algorithms 2 and 5), for graphs
 // that stand still and graphs that grow alike:
-//   links(node, level)  the node's links, valid until the next call
+//   links(node, level)  the node's links, valid until the next call. Those to nodes beyond the
+//   graph are
+//                       passed over: a damaged file must not lead a walk astray
 //   distance(node)      raw distance of the query from a node
 //   prefetch(node)      begins to fetch what distance(node) will read
 //   accept(node)        whether a node may be a result. Others are walked through all the same, so
@@ -66,6 +68,7 @@ class GraphWalk {
   absl::Status Run(EntryPoint entry, size_t nodes, const CallControl& control,
                    TopK<Candidate>* nearest) {
     thread_local VisitedSet visited;
+    nodes_ = nodes;
     visited.Clear(nodes);
     const Candidate start = Descend(entry);
     visited.Insert(start.ordinal);
@@ -90,6 +93,7 @@ class GraphWalk {
       for (bool moved = true; moved;) {
         moved = false;
         for (uint32_t link : links_(nearest.ordinal, level)) {
+          if (link >= nodes_) continue;
           const Candidate candidate{distance_(link), link};
           if (candidate < nearest) {
             nearest = candidate;
@@ -104,7 +108,7 @@ class GraphWalk {
   void Expand(uint32_t node, VisitedSet& visited, TopK<Candidate>* nearest) {
     fresh_.clear();
     for (uint32_t link : links_(node, 0)) {
-      if (!visited.Insert(link)) continue;
+      if (link >= nodes_ || !visited.Insert(link)) continue;
       prefetch_(link);
       fresh_.push_back(link);
     }
@@ -130,6 +134,7 @@ class GraphWalk {
   Distance distance_;
   Prefetch prefetch_;
   Accept accept_;
+  size_t nodes_ = 0;
   std::vector<Candidate> frontier_;  // a heap, nearest first
   std::vector<uint32_t> fresh_;
 };

@@ -1,24 +1,73 @@
 #include "index/segment.h"
 
-#include <algorithm>
+#include <vector>
 
 #include "base/status_macros.h"
+#include "base/str_cat.h"
 
 namespace varve::index {
+namespace {
 
-absl::Status Segment::Scan(const SegmentQuery& query, uint32_t begin, uint32_t end,
-                           TopK<Candidate>* nearest) const {
-  constexpr uint32_t kRowsPerCheck = 4096;
-  for (uint32_t stretch = begin; stretch < end; stretch += kRowsPerCheck) {
-    VARVE_RETURN_IF_ERROR(query.control->Check());
-    const uint32_t stretch_end = std::min(end, stretch + kRowsPerCheck);
-    for (uint32_t ordinal = stretch; ordinal < stretch_end; ++ordinal) {
-      if (!rows_->LiveAt(ordinal, query.sequence)) continue;
-      const Candidate candidate{space_.RawDistance(query.vector, rows_->vector(ordinal)), ordinal};
-      if (nearest->Wants(candidate)) nearest->Offer(candidate);
-    }
+template <typename T>
+std::string_view AsBytes(absl::Span<const T> values) {
+  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
+}
+
+// One section with a value of T for each row.
+template <typename T, typename Value>
+absl::Status WriteColumn(SegmentEncoder* encoder, SectionKind kind, uint32_t rows, Value value) {
+  VARVE_RETURN_IF_ERROR(encoder->BeginSection(kind));
+  constexpr uint32_t kRowsPerWrite = 8192;
+  std::vector<T> buffer;
+  buffer.reserve(kRowsPerWrite);
+  for (uint32_t ordinal = 0; ordinal < rows; ++ordinal) {
+    buffer.push_back(value(ordinal));
+    if (buffer.size() < kRowsPerWrite && ordinal + 1 < rows) continue;
+    VARVE_RETURN_IF_ERROR(encoder->Append(AsBytes(absl::MakeConstSpan(buffer))));
+    buffer.clear();
   }
   return absl::OkStatus();
+}
+
+absl::Status WriteArray(SegmentEncoder* encoder, SectionKind kind,
+                        absl::Span<const uint32_t> values) {
+  VARVE_RETURN_IF_ERROR(encoder->BeginSection(kind));
+  return encoder->Append(AsBytes(values));
+}
+
+absl::Status WriteLabels(SegmentEncoder* encoder, const RowSource& source, uint32_t rows) {
+  uint64_t end = 0;
+  VARVE_RETURN_IF_ERROR(
+      WriteColumn<uint64_t>(encoder, SectionKind::kLabelOffsets, rows + 1, [&](uint32_t ordinal) {
+        const uint64_t begin = end;
+        if (ordinal < rows) end += source.label(ordinal).size();
+        return begin;
+      }));
+  VARVE_RETURN_IF_ERROR(encoder->BeginSection(SectionKind::kLabels));
+  constexpr size_t kBytesPerWrite = 1 << 16;
+  std::string buffer;
+  for (uint32_t ordinal = 0; ordinal < rows; ++ordinal) {
+    buffer.append(source.label(ordinal));
+    if (buffer.size() < kBytesPerWrite && ordinal + 1 < rows) continue;
+    VARVE_RETURN_IF_ERROR(encoder->Append(buffer));
+    buffer.clear();
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+uint32_t Segment::LowerBound(uint64_t row_number, uint32_t end) const {
+  uint32_t low = 0;
+  while (low < end) {
+    const uint32_t middle = low + (end - low) / 2;
+    if (row(middle) < row_number) {
+      low = middle + 1;
+    } else {
+      end = middle;
+    }
+  }
+  return low;
 }
 
 bool Segment::WorthWalking(const SegmentQuery& query, uint32_t rows, uint32_t m) const {
@@ -27,11 +76,37 @@ bool Segment::WorthWalking(const SegmentQuery& query, uint32_t rows, uint32_t m)
   return live > 0 && uint64_t{query.ef} * m * rows / live < rows;
 }
 
+absl::StatusOr<std::shared_ptr<const SealedSegment>> SealedSegment::Open(
+    std::string_view file, std::string_view name, std::shared_ptr<const void> owner,
+    const VectorSpace& space, std::shared_ptr<Tombstones> tombstones) {
+  VARVE_ASSIGN_OR_RETURN(const SegmentLayout layout, ParseSegment(file, name));
+  if (layout.header.metric != static_cast<uint8_t>(space.metric()) ||
+      layout.header.dimension != space.dimension()) {
+    return absl::DataLossError(
+        StrCat("segment file ", name, ": is of metric ", layout.header.metric, " and dimension ",
+               layout.header.dimension, ", its field of ", static_cast<int>(space.metric()),
+               " and ", space.dimension()));
+  }
+  return std::shared_ptr<const SealedSegment>(
+      new SealedSegment(layout, std::move(owner), space, std::move(tombstones)));
+}
+
 absl::Status SealedSegment::Search(const SegmentQuery& query, uint32_t visible,
                                    TopK<Candidate>* nearest) const {
-  if (!WorthWalking(query, visible, m_)) return Scan(query, 0, visible, nearest);
-  auto links = [this](uint32_t node, int level) { return graph_.Links(node, level); };
-  return Walk(query, graph_.entry(), visible, links, nearest);
+  const float* const vectors = layout_.vectors.data();
+  const size_t stride = space().padded_dimension();
+  const auto vector = [=](uint32_t ordinal) { return vectors + size_t{ordinal} * stride; };
+  const GraphView& graph = layout_.graph;
+  if (!WorthWalking(query, visible, graph.m())) return Scan(query, vector, 0, visible, nearest);
+  const auto links = [&](uint32_t node, int level) { return graph.Links(node, level); };
+  return Walk(query, vector, links, graph.entry(), graph.nodes(), visible, nearest);
+}
+
+std::string_view SealedSegment::label(uint32_t ordinal) const {
+  // A damaged file may say anything: an empty label is one that the engine refuses.
+  const uint64_t begin = layout_.label_offsets[ordinal], end = layout_.label_offsets[ordinal + 1];
+  if (begin > end || end > layout_.labels.size()) return {};
+  return layout_.labels.substr(begin, end - begin);
 }
 
 SegmentInfo SealedSegment::Info(uint32_t visible) const {
@@ -40,7 +115,32 @@ SegmentInfo SealedSegment::Info(uint32_t visible) const {
           .rows = visible,
           .live_rows = LiveRows(visible),
           .indexed_rows = visible,
-          .memory_bytes = rows().memory_bytes() + graph_.memory_bytes()};
+          .memory_bytes = visible * sizeof(uint64_t),  // tombstones
+          .file_bytes = layout_.footer.file_bytes};
+}
+
+absl::StatusOr<SegmentFileSummary> WriteSegment(uint64_t segment_id, const VectorSpace& space,
+                                                const RowSource& source, uint32_t rows,
+                                                const GraphArrays& graph, ByteSink* sink) {
+  SegmentEncoder encoder(sink);
+  VARVE_RETURN_IF_ERROR(encoder.Begin({.segment_id = segment_id,
+                                       .metric = space.metric(),
+                                       .dimension = static_cast<uint32_t>(space.dimension()),
+                                       .rows = rows,
+                                       .m = graph.view().m(),
+                                       .entry = graph.view().entry()}));
+  VARVE_RETURN_IF_ERROR(WriteColumn<uint64_t>(&encoder, SectionKind::kRows, rows,
+                                              [&](uint32_t i) { return source.row(i); }));
+  VARVE_RETURN_IF_ERROR(WriteLabels(&encoder, source, rows));
+  VARVE_RETURN_IF_ERROR(WriteArray(&encoder, SectionKind::kBaseLinks, graph.base()));
+  VARVE_RETURN_IF_ERROR(WriteArray(&encoder, SectionKind::kUpperOffsets, graph.upper_offsets()));
+  VARVE_RETURN_IF_ERROR(WriteArray(&encoder, SectionKind::kUpperLinks, graph.upper()));
+  VARVE_RETURN_IF_ERROR(encoder.BeginSection(SectionKind::kVectors));
+  for (uint32_t ordinal = 0; ordinal < rows; ++ordinal) {
+    VARVE_RETURN_IF_ERROR(encoder.Append(
+        AsBytes(absl::MakeConstSpan(source.vector(ordinal), space.padded_dimension()))));
+  }
+  return encoder.Finish();
 }
 
 }  // namespace varve::index

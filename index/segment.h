@@ -5,13 +5,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "base/call_control.h"
 #include "index/graph.h"
 #include "index/graph_walk.h"
-#include "index/segment_rows.h"
+#include "index/row_source.h"
+#include "index/segment_format.h"
+#include "index/tombstones.h"
 #include "index/top_k.h"
 #include "index/vector.h"
 
@@ -34,15 +38,16 @@ struct SegmentInfo {
   uint64_t rows = 0;  // live and dead
   uint64_t live_rows = 0;
   uint64_t indexed_rows = 0;  // found by a graph walk; the rest is scanned exactly
-  uint64_t memory_bytes = 0;
+  uint64_t memory_bytes = 0;  // of its own, not the mapped file's
+  uint64_t file_bytes = 0;
 };
 
-// A contiguous set of a field's rows that can be searched. Any thread may search it.
-class Segment {
+// A set of a field's rows, contiguous among those of its namespace, that can be searched. Any
+// thread may search it and read its rows.
+class Segment : public RowSource {
  public:
-  Segment(uint64_t id, VectorSpace space, std::shared_ptr<SegmentRows> rows)
-      : id_(id), space_(space), rows_(std::move(rows)) {}
-  virtual ~Segment() = default;
+  Segment(uint64_t id, VectorSpace space, std::shared_ptr<Tombstones> tombstones)
+      : id_(id), space_(space), tombstones_(std::move(tombstones)) {}
 
   // Offers the rows nearest to the query among the first `visible` ones to `nearest`, which keeps
   // query.ef. Cancelled or DeadlineExceeded when the query's control says so.
@@ -51,66 +56,108 @@ class Segment {
 
   // `visible`: the rows published.
   virtual SegmentInfo Info(uint32_t visible) const = 0;
+  // Rows that were appended; beyond those published only the writer may look.
+  virtual uint32_t size() const = 0;
+
+  // How many of the first `end` rows are numbered below `row`: where the row is, if it is here.
+  uint32_t LowerBound(uint64_t row, uint32_t end) const;
 
   uint64_t id() const { return id_; }
   const VectorSpace& space() const { return space_; }
-  const SegmentRows& rows() const { return *rows_; }
-  const std::shared_ptr<SegmentRows>& shared_rows() const { return rows_; }
+  const std::shared_ptr<Tombstones>& tombstones() const { return tombstones_; }
 
  protected:
   // Live ones among the first `visible` rows. Rows may die while this is asked, never come back.
   uint32_t LiveRows(uint32_t visible) const {
-    return visible - std::min<uint32_t>(visible, rows_->dead());
+    return visible - std::min(visible, tombstones_->dead());
   }
-
-  // Compares the query with every live row in [begin, end).
-  absl::Status Scan(const SegmentQuery& query, uint32_t begin, uint32_t end,
-                    TopK<Candidate>* nearest) const;
 
   // Whether a graph over `rows` rows is worth walking: a walk looks at about m new rows for each of
   // the ef it keeps, and at more where many are dead. When that comes to as many as there are,
   // scanning them is cheaper, and exact.
   bool WorthWalking(const SegmentQuery& query, uint32_t rows, uint32_t m) const;
 
-  // Walks a graph of `nodes` nodes over these rows; `links(node, level)` reads it.
-  template <typename Links>
-  absl::Status Walk(const SegmentQuery& query, EntryPoint entry, uint32_t nodes, Links links,
+  // Compares the query with every live row in [begin, end). `vector(ordinal)` reads one.
+  template <typename Vector>
+  absl::Status Scan(const SegmentQuery& query, Vector vector, uint32_t begin, uint32_t end,
                     TopK<Candidate>* nearest) const;
+
+  // Walks a graph with room for `nodes` nodes and takes results from the first `visible` rows.
+  // `links(node, level)` reads the graph.
+  template <typename Vector, typename Links>
+  absl::Status Walk(const SegmentQuery& query, Vector vector, Links links, EntryPoint entry,
+                    uint32_t nodes, uint32_t visible, TopK<Candidate>* nearest) const;
 
  private:
   const uint64_t id_;
   const VectorSpace space_;
-  const std::shared_ptr<SegmentRows> rows_;
+  const std::shared_ptr<Tombstones> tombstones_;
 };
 
-template <typename Links>
-absl::Status Segment::Walk(const SegmentQuery& query, EntryPoint entry, uint32_t nodes, Links links,
+template <typename Vector>
+absl::Status Segment::Scan(const SegmentQuery& query, Vector vector, uint32_t begin, uint32_t end,
                            TopK<Candidate>* nearest) const {
-  const SegmentRows& rows = *rows_;
-  auto distance = [&](uint32_t node) {
-    return space_.RawDistance(query.vector, rows.vector(node));
-  };
-  auto prefetch = [&](uint32_t node) { __builtin_prefetch(rows.vector(node)); };
-  auto accept = [&](uint32_t node) { return node < nodes && rows.LiveAt(node, query.sequence); };
-  return GraphWalk(links, distance, prefetch, accept)
-      .Run(entry, rows.capacity(), *query.control, nearest);
+  constexpr uint32_t kRowsPerCheck = 4096;
+  for (uint32_t stretch = begin; stretch < end; stretch += kRowsPerCheck) {
+    VARVE_RETURN_IF_ERROR(query.control->Check());
+    const uint32_t stretch_end = std::min(end, stretch + kRowsPerCheck);
+    for (uint32_t ordinal = stretch; ordinal < stretch_end; ++ordinal) {
+      if (!tombstones_->LiveAt(ordinal, query.sequence)) continue;
+      const Candidate candidate{space_.RawDistance(query.vector, vector(ordinal)), ordinal};
+      if (nearest->Wants(candidate)) nearest->Offer(candidate);
+    }
+  }
+  return absl::OkStatus();
 }
 
-// An immutable segment: its graph is finished.
+template <typename Vector, typename Links>
+absl::Status Segment::Walk(const SegmentQuery& query, Vector vector, Links links, EntryPoint entry,
+                           uint32_t nodes, uint32_t visible, TopK<Candidate>* nearest) const {
+  auto distance = [&](uint32_t node) { return space_.RawDistance(query.vector, vector(node)); };
+  auto prefetch = [&](uint32_t node) { __builtin_prefetch(vector(node)); };
+  auto accept = [&](uint32_t node) {
+    return node < visible && tombstones_->LiveAt(node, query.sequence);
+  };
+  return GraphWalk(links, distance, prefetch, accept).Run(entry, nodes, *query.control, nearest);
+}
+
+// An immutable segment, read in place from a segment file in memory: mapped, or in a buffer.
 class SealedSegment final : public Segment {
  public:
-  SealedSegment(uint64_t id, VectorSpace space, std::shared_ptr<SegmentRows> rows, Graph graph,
-                uint32_t m)
-      : Segment(id, space, std::move(rows)), graph_(std::move(graph)), m_(m) {}
+  // `file` holds what ParseSegment takes and co-owns it with `owner`. `tombstones` has a place for
+  // each of its rows. DataLoss or FailedPrecondition as ParseSegment; DataLoss when the file is not
+  // of `space`.
+  static absl::StatusOr<std::shared_ptr<const SealedSegment>> Open(
+      std::string_view file, std::string_view name, std::shared_ptr<const void> owner,
+      const VectorSpace& space, std::shared_ptr<Tombstones> tombstones);
 
   absl::Status Search(const SegmentQuery& query, uint32_t visible,
                       TopK<Candidate>* nearest) const override;
   SegmentInfo Info(uint32_t visible) const override;
+  uint32_t size() const override { return layout_.header.rows; }
+
+  uint64_t row(uint32_t ordinal) const override { return layout_.rows[ordinal]; }
+  std::string_view label(uint32_t ordinal) const override;
+  const float* vector(uint32_t ordinal) const override {
+    return layout_.vectors.data() + size_t{ordinal} * space().padded_dimension();
+  }
+  const GraphView& graph() const { return layout_.graph; }
 
  private:
-  const Graph graph_;
-  const uint32_t m_;
+  SealedSegment(const SegmentLayout& layout, std::shared_ptr<const void> owner,
+                const VectorSpace& space, std::shared_ptr<Tombstones> tombstones)
+      : Segment(layout.header.segment_id, space, std::move(tombstones)),
+        layout_(layout),
+        owner_(std::move(owner)) {}
+
+  const SegmentLayout layout_;
+  const std::shared_ptr<const void> owner_;
 };
+
+// Writes the file of a segment with the first `rows` rows of `source` and their graph.
+absl::StatusOr<SegmentFileSummary> WriteSegment(uint64_t segment_id, const VectorSpace& space,
+                                                const RowSource& source, uint32_t rows,
+                                                const GraphArrays& graph, ByteSink* sink);
 
 }  // namespace varve::index
 

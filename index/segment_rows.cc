@@ -43,22 +43,4 @@ void SegmentRows::CopyLabels(std::vector<std::string_view>* labels) {
   memory_bytes_.fetch_add(bytes, std::memory_order_relaxed);
 }
 
-void SegmentRows::MarkDead(uint32_t ordinal, uint64_t sequence) {
-  blocks_[ordinal / kBlockRows]->died_at[Slot(ordinal)].store(sequence, std::memory_order_relaxed);
-  dead_.fetch_add(1, std::memory_order_relaxed);
-}
-
-uint32_t SegmentRows::LowerBound(uint64_t row_number, uint32_t end) const {
-  uint32_t low = 0;
-  while (low < end) {
-    const uint32_t middle = low + (end - low) / 2;
-    if (row(middle) < row_number) {
-      low = middle + 1;
-    } else {
-      end = middle;
-    }
-  }
-  return low;
-}
-
 }  // namespace varve::index

@@ -14,12 +14,11 @@
 
 namespace varve::index {
 
-// The rows of one segment, column by column and append-only: row numbers (ascending), labels
-// (opaque bytes that come back with a search), vectors, and the commit at which each row died. A
-// row's position in the segment is its ordinal.
+// The rows of an active segment in memory, column by column and append-only: row numbers, labels (opaque
+// bytes that come back with a search) and vectors. A row's position in the segment is its ordinal.
 //
-// One writer appends and marks rows dead. Readers run beside it without a lock: they touch only
-// ordinals that were published to them (by SegmentSet's view), and what is published never moves.
+// One writer appends. Readers run beside it without a lock: they touch only ordinals that were published
+// to them (by SegmentSet's view), and what is published never moves.
 class SegmentRows {
  public:
   SegmentRows(size_t dimension, size_t capacity);
@@ -32,27 +31,17 @@ class SegmentRows {
   // Copies the labels of the rows to be appended next to memory of the segment's own and makes each
   // view point there.
   void CopyLabels(std::vector<std::string_view>* labels);
-  // The row is invisible to readers of commit `sequence` and later. Readers of earlier ones still
-  // see it.
-  void MarkDead(uint32_t ordinal, uint64_t sequence);
   size_t size() const { return size_; }
 
   // --- Any thread, for published ordinals. ---
 
   uint64_t row(uint32_t ordinal) const { return block(ordinal).rows[Slot(ordinal)]; }
-  std::string_view label(uint32_t ordinal) const { return block(ordinal).labels[Slot(ordinal)]; }
+  std::string_view label(uint32_t ordinal) const {
+    return block(ordinal).labels[Slot(ordinal)];
+  }
   const float* vector(uint32_t ordinal) const {
     return block(ordinal).vectors.get() + Slot(ordinal) * padded_dimension_;
   }
-  // Whether the row is alive for a reader of commit `sequence`.
-  bool LiveAt(uint32_t ordinal, uint64_t sequence) const {
-    const uint64_t died_at = block(ordinal).died_at[Slot(ordinal)].load(std::memory_order_relaxed);
-    return died_at == 0 || died_at > sequence;
-  }
-  // How many of the first `end` rows are numbered below `row`: where the row is, if it is here.
-  uint32_t LowerBound(uint64_t row, uint32_t end) const;
-  // Rows marked dead so far.
-  size_t dead() const { return dead_.load(std::memory_order_relaxed); }
   size_t capacity() const { return capacity_; }
   size_t padded_dimension() const { return padded_dimension_; }
   size_t memory_bytes() const { return memory_bytes_.load(std::memory_order_relaxed); }
@@ -64,7 +53,6 @@ class SegmentRows {
   struct Block {
     std::array<uint64_t, kBlockRows> rows;
     std::array<std::string_view, kBlockRows> labels;
-    std::array<std::atomic<uint64_t>, kBlockRows> died_at;  // 0: alive
     hwy::AlignedFreeUniquePtr<float[]> vectors;
   };
 
@@ -76,7 +64,6 @@ class SegmentRows {
   std::vector<std::unique_ptr<Block>> blocks_;  // sized once: readers index it while it is filled
   std::vector<std::unique_ptr<char[]>> label_chunks_;
   size_t size_ = 0;
-  std::atomic<size_t> dead_{0};
   std::atomic<size_t> memory_bytes_{0};
 };
 

@@ -27,12 +27,18 @@ struct Found {
 }  // namespace
 
 std::shared_ptr<SegmentSet> SegmentSet::Create(VectorSpace space, const IndexOptions& options,
-                                               ThreadPool* pool) {
-  return std::make_shared<SegmentSet>(space, options, pool);
+                                               ThreadPool* pool,
+                                               std::unique_ptr<SegmentStorage> storage) {
+  return std::make_shared<SegmentSet>(space, options, pool, std::move(storage));
 }
 
-SegmentSet::SegmentSet(VectorSpace space, const IndexOptions& options, ThreadPool* pool)
-    : space_(space), pool_(pool), options_(options), view_(std::make_shared<SegmentView>()) {}
+SegmentSet::SegmentSet(VectorSpace space, const IndexOptions& options, ThreadPool* pool,
+                       std::unique_ptr<SegmentStorage> storage)
+    : space_(space),
+      pool_(pool),
+      storage_(std::move(storage)),
+      options_(options),
+      view_(std::make_shared<SegmentView>()) {}
 
 void SegmentSet::Commit(uint64_t sequence, uint64_t next_row, const NewRows& added,
                         absl::Span<const uint64_t> dead_rows) {
@@ -42,25 +48,32 @@ void SegmentSet::Commit(uint64_t sequence, uint64_t next_row, const NewRows& add
     done += AppendToActive(ActiveWithRoom().get(), added, done);
   }
   MutexLock lock(&mu_);
-  for (const auto& active : unsealed_) active->Commit(active->rows().size());
+  for (const auto& active : unsealed_) active->Commit(active->size());
   Publish(sequence, next_row, before->live_rows + added.rows.size() - dead_rows.size());
   ScheduleLinking();
+  for (auto& active : std::exchange(to_seal_again_, {})) {
+    pool_->Schedule([weak = weak_from_this(), active = std::move(active)] {
+      if (auto set = weak.lock()) set->Seal(active);
+    });
+  }
 }
 
 void SegmentSet::MarkDead(const SegmentView& view, uint64_t row, uint64_t sequence) {
   // The last segment that begins at or before the row.
   auto after = std::upper_bound(
       view.parts.begin(), view.parts.end(), row,
-      [](uint64_t r, const SegmentView::Part& part) { return r < part.segment->rows().row(0); });
+      [](uint64_t r, const SegmentView::Part& part) { return r < part.segment->row(0); });
   if (after == view.parts.begin()) return;
   const SegmentView::Part& part = *std::prev(after);
-  SegmentRows& rows = *part.segment->shared_rows();
-  const uint32_t ordinal = rows.LowerBound(row, part.visible);
-  if (ordinal < part.visible && rows.row(ordinal) == row) rows.MarkDead(ordinal, sequence);
+  const Segment& segment = *part.segment;
+  const uint32_t ordinal = segment.LowerBound(row, part.visible);
+  if (ordinal < part.visible && segment.row(ordinal) == row) {
+    segment.tombstones()->MarkDead(ordinal, sequence);
+  }
 }
 
 size_t SegmentSet::AppendToActive(ActiveSegment* active, const NewRows& added, size_t begin) {
-  SegmentRows& rows = *active->shared_rows();
+  SegmentRows& rows = active->rows();
   const size_t count = std::min(added.rows.size() - begin, rows.capacity() - rows.size());
   const auto given = added.labels.subspan(begin, count);
   std::vector<std::string_view> labels(given.begin(), given.end());
@@ -88,7 +101,7 @@ void SegmentSet::Publish(uint64_t sequence, uint64_t next_row, uint64_t live_row
   view->live_rows = live_rows;
   view->parts.reserve(segments_.size());
   for (const auto& segment : segments_) {
-    view->parts.push_back({segment, static_cast<uint32_t>(segment->rows().size())});
+    view->parts.push_back({segment, static_cast<uint32_t>(segment->size())});
   }
   view_ = std::move(view);
 }
@@ -112,7 +125,7 @@ absl::StatusOr<std::vector<Neighbor>> SegmentSet::Search(const SegmentView& view
     TopK<Candidate> nearest(segment_query.ef);
     VARVE_RETURN_IF_ERROR(part.segment->Search(segment_query, part.visible, &nearest));
     for (const Candidate& candidate : nearest.TakeSorted()) {
-      const Found found{candidate.distance, part.segment->rows().row(candidate.ordinal),
+      const Found found{candidate.distance, part.segment->row(candidate.ordinal),
                         part.segment.get(), candidate.ordinal};
       if (!best.Wants(found)) break;
       best.Offer(found);
@@ -123,7 +136,7 @@ absl::StatusOr<std::vector<Neighbor>> SegmentSet::Search(const SegmentView& view
   for (const Found& found : best.TakeSorted()) {
     neighbors.push_back({.distance = space_.Report(found.distance),
                          .row = found.row,
-                         .label = found.segment->rows().label(found.ordinal)});
+                         .label = found.segment->label(found.ordinal)});
   }
   return neighbors;
 }
@@ -182,7 +195,7 @@ void SegmentSet::LinkTask() {
     MutexLock lock(&mu_);
     active = NextToLink();
   }
-  if (active != nullptr && active->LinkSome()) InstallSealed(active, active->Seal());
+  if (active != nullptr && active->LinkSome()) Seal(active);
 
   // One turn is over: what is left is scheduled anew, behind the turns of other namespaces.
   std::vector<absl::AnyInvocable<void()>> ready;
@@ -195,6 +208,13 @@ void SegmentSet::LinkTask() {
     }
   }
   for (auto& resume : ready) resume();
+}
+
+void SegmentSet::Seal(const std::shared_ptr<ActiveSegment>& active) {
+  auto sealed = storage_->Seal(*active);
+  if (sealed.ok()) return InstallSealed(active, *std::move(sealed));
+  MutexLock lock(&mu_);
+  to_seal_again_.push_back(active);
 }
 
 void SegmentSet::InstallSealed(const std::shared_ptr<ActiveSegment>& active,
@@ -223,7 +243,7 @@ IndexingProgress SegmentSet::Progress(uint64_t before_row) const {
   MutexLock lock(&mu_);
   IndexingProgress progress;
   for (const SegmentView::Part& part : view_->parts) {
-    progress.total_rows += part.segment->rows().LowerBound(before_row, part.visible);
+    progress.total_rows += part.segment->LowerBound(before_row, part.visible);
   }
   progress.unindexed_rows = UnlinkedRows(before_row);
   return progress;

@@ -58,6 +58,17 @@ struct SearchParams {
   bool exact = false;
 };
 
+// Where sealed segments are kept. Thread-safe.
+class SegmentStorage {
+ public:
+  virtual ~SegmentStorage() = default;
+  // Makes a full and wholly linked segment durable and opens its sealed form, which shares its
+  // tombstones. Takes as long as writing a file does; runs on the linking pool. On an error the
+  // segment stays as it is, and is tried again at a later commit.
+  virtual absl::StatusOr<std::shared_ptr<const SealedSegment>> Seal(
+      const ActiveSegment& segment) = 0;
+};
+
 struct IndexingProgress {
   uint64_t total_rows = 0;
   uint64_t unindexed_rows = 0;  // due to be linked into a graph and not linked yet
@@ -72,8 +83,10 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
  public:
   // `pool` must outlive the last task scheduled on it; tasks let go of a set that is gone.
   static std::shared_ptr<SegmentSet> Create(VectorSpace space, const IndexOptions& options,
-                                            ThreadPool* pool);
-  SegmentSet(VectorSpace space, const IndexOptions& options, ThreadPool* pool);
+                                            ThreadPool* pool,
+                                            std::unique_ptr<SegmentStorage> storage);
+  SegmentSet(VectorSpace space, const IndexOptions& options, ThreadPool* pool,
+             std::unique_ptr<SegmentStorage> storage);
 
   // Adds rows and marks others dead, visible together from commit `sequence` on, which must be
   // above the one before. `next_row` is above every row so far.
@@ -119,17 +132,21 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   void ScheduleLinking() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void LinkTask() ABSL_LOCKS_EXCLUDED(mu_);
   std::shared_ptr<ActiveSegment> NextToLink() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Seal(const std::shared_ptr<ActiveSegment>& active) ABSL_LOCKS_EXCLUDED(mu_);
   void InstallSealed(const std::shared_ptr<ActiveSegment>& active,
                      std::shared_ptr<const SealedSegment> sealed) ABSL_LOCKS_EXCLUDED(mu_);
 
   const VectorSpace space_;
   ThreadPool* const pool_;
+  const std::unique_ptr<SegmentStorage> storage_;
 
   mutable Mutex mu_;  // guards the lists; never held while linking, sealing or searching
   IndexOptions options_ ABSL_GUARDED_BY(mu_);
   std::vector<std::shared_ptr<const Segment>> segments_ ABSL_GUARDED_BY(mu_);
   // Those of segments_ that are not sealed, oldest first; the last takes rows if it has room.
   std::vector<std::shared_ptr<ActiveSegment>> unsealed_ ABSL_GUARDED_BY(mu_);
+  // Of unsealed_, those whose sealing failed.
+  std::vector<std::shared_ptr<ActiveSegment>> to_seal_again_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<const SegmentView> view_ ABSL_GUARDED_BY(mu_);
   std::vector<absl::AnyInvocable<void()>> waiting_for_room_ ABSL_GUARDED_BY(mu_);
   uint64_t next_segment_id_ ABSL_GUARDED_BY(mu_) = 1;

@@ -1,0 +1,21 @@
+#ifndef VARVE_INDEX_ROW_SOURCE_H_
+#define VARVE_INDEX_ROW_SOURCE_H_
+
+#include <cstdint>
+#include <string_view>
+
+namespace varve::index {
+
+// Rows by ordinal, wherever they lie: in a segment, in its file, in several that are being merged.
+// Ordinals asked for are in range.
+class RowSource {
+ public:
+  virtual ~RowSource() = default;
+  virtual uint64_t row(uint32_t ordinal) const = 0;            // ascending with the ordinal
+  virtual std::string_view label(uint32_t ordinal) const = 0;  // lives as long as the source
+  virtual const float* vector(uint32_t ordinal) const = 0;     // as VectorSpace::Load makes it
+};
+
+}  // namespace varve::index
+
+#endif  // VARVE_INDEX_ROW_SOURCE_H_
