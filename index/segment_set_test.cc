@@ -13,6 +13,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "index/memory_segment_storage.h"
 
 namespace varve::index {
 namespace {
@@ -29,7 +30,8 @@ class Fixture {
   Fixture(Metric metric, size_t dimension, const IndexOptions& options = {}, size_t threads = 2)
       : dimension_(dimension),
         pool_(std::in_place, "test-index", threads),
-        set_(SegmentSet::Create(VectorSpace(metric, dimension), options, &*pool_)) {}
+        set_(SegmentSet::Create(VectorSpace(metric, dimension), options, &*pool_,
+                                std::make_unique<MemorySegmentStorage>())) {}
 
   // Commits vectors as new rows; returns the number of the first.
   uint64_t Add(const std::vector<std::vector<float>>& vectors,

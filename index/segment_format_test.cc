@@ -1,0 +1,242 @@
+#include "index/segment_format.h"
+
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "base/crc32c.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "index/memory_segment_storage.h"
+#include "index/segment.h"
+
+namespace varve::index {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr uint32_t kRows = 5;
+constexpr uint32_t kDimension = 3;
+constexpr char kGolden[] = "index/testdata/segment_v1.golden";
+
+// Five rows whose every value can be told from the others.
+class FiveRows final : public RowSource {
+ public:
+  FiveRows() {
+    for (uint32_t i = 0; i < kRows; ++i) {
+      std::fill_n(vectors_[i], kVectorPadding, 0.0f);
+      for (uint32_t j = 0; j < kDimension; ++j) vectors_[i][j] = static_cast<float>(10 * i + j);
+    }
+  }
+  uint64_t row(uint32_t ordinal) const override { return 100 + 2 * ordinal; }
+  std::string_view label(uint32_t ordinal) const override { return labels_[ordinal]; }
+  const float* vector(uint32_t ordinal) const override { return vectors_[ordinal]; }
+
+ private:
+  const std::string labels_[kRows] = {"zero", "", "two", "three", "4"};
+  float vectors_[kRows][kVectorPadding];
+};
+
+VectorSpace Space() { return VectorSpace(Metric::kDot, kDimension); }
+
+// A ring with a chord; nodes 1 and 3 are on level 1, node 3 on level 2.
+GraphArrays Ring() {
+  GraphArrays graph(kRows, /*m=*/2);
+  for (uint32_t node = 0; node < kRows; ++node) {
+    graph.AddLevel(node, 0, {(node + 1) % kRows, (node + 4) % kRows});
+    if (node == 1 || node == 3) graph.AddLevel(node, 1, {4 - node});
+    if (node == 3) graph.AddLevel(node, 2, {});
+  }
+  graph.set_entry({3, 2});
+  return graph;
+}
+
+std::string Encode() {
+  StringSink sink;
+  const auto summary = WriteSegment(77, Space(), FiveRows(), kRows, Ring(), &sink);
+  EXPECT_TRUE(summary.ok()) << summary.status();
+  EXPECT_EQ(summary->bytes, sink.contents().size());
+  return sink.contents();
+}
+
+// Parses and verifies what may be damaged.
+absl::Status Read(const std::string& bytes) {
+  const AlignedBytes file(bytes);
+  const auto layout = ParseSegment(file.bytes, "x.seg");
+  if (!layout.ok()) return layout.status();
+  return VerifySegment(file.bytes, *layout, "x.seg");
+}
+
+template <typename T>
+void Poke(std::string* bytes, size_t offset, T value) {
+  std::memcpy(bytes->data() + offset, &value, sizeof(value));
+}
+
+// A file with one thing spoilt, and then the checksums made right again, so that the reader has
+// nothing but its own eyes.
+class Spoilt {
+ public:
+  Spoilt() : bytes_(Encode()) {}
+
+  SegmentHeader& header() { return *reinterpret_cast<SegmentHeader*>(bytes_.data()); }
+  SegmentFooter& footer() {
+    return *reinterpret_cast<SegmentFooter*>(bytes_.data() + bytes_.size() - sizeof(SegmentFooter));
+  }
+  SectionEntry& section(SectionKind kind) {
+    auto* table = reinterpret_cast<SectionEntry*>(
+        bytes_.data() + bytes_.size() - sizeof(SegmentFooter) - kSections * sizeof(SectionEntry));
+    return table[static_cast<size_t>(kind) - 1];
+  }
+  template <typename T>
+  void Set(SectionKind kind, size_t index, T value) {
+    Poke(&bytes_, section(kind).offset + index * sizeof(T), value);
+  }
+
+  std::string Resealed() {
+    for (size_t i = 1; i <= kSections; ++i) {
+      SectionEntry& entry = section(static_cast<SectionKind>(i));
+      if (entry.offset > bytes_.size() || entry.bytes > bytes_.size() - entry.offset) continue;
+      entry.crc32c = Crc32c(std::string_view(bytes_).substr(entry.offset, entry.bytes));
+    }
+    header().header_crc32c = Crc32c({bytes_.data(), offsetof(SegmentHeader, header_crc32c)});
+    const size_t body = bytes_.size() - sizeof(SegmentFooter);
+    footer().table_crc32c = Crc32c({bytes_.data() + body - kSections * sizeof(SectionEntry),
+                                    kSections * sizeof(SectionEntry)});
+    footer().file_crc32c = Crc32c({bytes_.data(), body});
+    footer().footer_crc32c = Crc32c({bytes_.data() + body, offsetof(SegmentFooter, footer_crc32c)});
+    return bytes_;
+  }
+
+ private:
+  std::string bytes_;
+};
+
+TEST(SegmentFormatTest, TheBytesAreThoseOfTheGoldenFile) {
+  std::ifstream file(kGolden, std::ios::binary);
+  ASSERT_TRUE(file) << kGolden;
+  const std::string golden{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_EQ(Encode(), golden) << "the format has changed: give it a new version";
+}
+
+TEST(SegmentFormatTest, WhatWasWrittenIsReadBack) {
+  const std::string bytes = Encode();
+  const auto file = std::make_shared<const AlignedBytes>(bytes);
+  const auto opened =
+      SealedSegment::Open(file->bytes, "x.seg", file, Space(), std::make_shared<Tombstones>(kRows));
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  const SealedSegment& segment = **opened;
+  const FiveRows rows;
+  EXPECT_EQ(segment.id(), 77u);
+  ASSERT_EQ(segment.size(), kRows);
+  for (uint32_t i = 0; i < kRows; ++i) {
+    EXPECT_EQ(segment.row(i), rows.row(i));
+    EXPECT_EQ(segment.label(i), rows.label(i));
+    EXPECT_EQ(std::memcmp(segment.vector(i), rows.vector(i), kVectorPadding * sizeof(float)), 0);
+  }
+  EXPECT_THAT(segment.graph().Links(0, 0), ElementsAre(1, 4));
+  EXPECT_THAT(segment.graph().Links(3, 1), ElementsAre(1));
+  EXPECT_THAT(segment.graph().Links(0, 1), ElementsAre());
+  EXPECT_EQ(segment.graph().entry().node, 3u);
+  EXPECT_EQ(segment.graph().entry().level, 2);
+  EXPECT_TRUE(Read(bytes).ok()) << Read(bytes);
+}
+
+TEST(SegmentFormatTest, AFileCutOffAnywhereIsDataLoss) {
+  const std::string bytes = Encode();
+  for (size_t length = 0; length < bytes.size(); ++length) {
+    const absl::Status status = Read(bytes.substr(0, length));
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << length << ": " << status;
+  }
+}
+
+TEST(SegmentFormatTest, AFlippedBitAnywhereIsNoticed) {
+  const std::string bytes = Encode();
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    std::string damaged = bytes;
+    damaged[i] = static_cast<char>(damaged[i] ^ 0x10);
+    EXPECT_FALSE(Read(damaged).ok()) << "byte " << i;
+  }
+}
+
+TEST(SegmentFormatTest, ANewerVersionIsRefusedAndBothAreNamed) {
+  Spoilt file;
+  file.header().format_version = 2;
+  const absl::Status status = Read(file.Resealed());
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("format version 2, this build reads up to 1"));
+}
+
+TEST(SegmentFormatTest, EachLieWithARightChecksumIsDataLossAndNamed) {
+  struct Case {
+    std::function<void(Spoilt&)> spoil;
+    const char* message;
+  };
+  const Case cases[] = {
+      {[](Spoilt& f) { f.header().magic[0] = 'v'; }, "segment magic"},
+      {[](Spoilt& f) { f.header().format_version = 0; }, "format version must be 1 to 1, is 0"},
+      {[](Spoilt& f) { f.header().metric = 4; }, "metric must be 1 to 3, is 4"},
+      {[](Spoilt& f) { f.header().vector_encoding = 9; }, "vector encoding"},
+      {[](Spoilt& f) { f.header().dimension = 0; }, "dimension must be"},
+      {[](Spoilt& f) { f.header().dimension = 17; }, "section vectors has"},
+      {[](Spoilt& f) { f.header().rows = 0; }, "rows must be"},
+      {[](Spoilt& f) { f.header().rows = 2'000'000'000; }, "rows must be"},
+      {[](Spoilt& f) { f.header().rows = 6; }, "section rows has 40 bytes"},
+      {[](Spoilt& f) { f.header().m = 0; }, "m must be"},
+      {[](Spoilt& f) { f.header().m = 3; }, "section base links has"},
+      {[](Spoilt& f) { f.header().entry_node = kRows; }, "entry node must be 0 to 4, is 5"},
+      {[](Spoilt& f) { f.header().entry_level = 65; }, "entry level"},
+      {[](Spoilt& f) { f.header().reserved[3] = 1; }, "reserved bytes of the header"},
+      {[](Spoilt& f) { f.footer().reserved[3] = 1; }, "reserved bytes of the footer"},
+      {[](Spoilt& f) { f.footer().magic[0] = 'v'; }, "cut off"},
+      {[](Spoilt& f) { f.footer().file_bytes += 64; }, "its footer says"},
+      {[](Spoilt& f) { f.section(SectionKind::kLabels).kind = 9; }, "wanted 3 (labels)"},
+      {[](Spoilt& f) { f.section(SectionKind::kLabels).reserved = 1; }, "entry 2"},
+      {[](Spoilt& f) { f.section(SectionKind::kLabels).offset += 1; }, "section labels claims"},
+      {[](Spoilt& f) { f.section(SectionKind::kRows).offset = 0; }, "section rows claims"},
+      {[](Spoilt& f) { f.section(SectionKind::kVectors).offset = ~0ull << 6; }, "vectors claims"},
+      {[](Spoilt& f) { f.section(SectionKind::kVectors).bytes = ~0ull; }, "vectors claims"},
+      {[](Spoilt& f) { f.section(SectionKind::kUpperLinks).bytes -= 4; }, "upper links has"},
+      {[](Spoilt& f) { f.Set<uint64_t>(SectionKind::kRows, 2, 102); }, "row 102 follows row 102"},
+      {[](Spoilt& f) { f.Set<uint64_t>(SectionKind::kLabelOffsets, 0, 1); }, "label offsets"},
+      {[](Spoilt& f) { f.Set<uint64_t>(SectionKind::kLabelOffsets, 2, 1); }, "label offsets"},
+      {[](Spoilt& f) { f.Set<uint64_t>(SectionKind::kLabelOffsets, kRows, 99); }, "label offsets"},
+      {[](Spoilt& f) { f.Set<uint32_t>(SectionKind::kBaseLinks, 0, 5); }, "level 0 has 5 links"},
+      {[](Spoilt& f) { f.Set<uint32_t>(SectionKind::kBaseLinks, 1, kRows); }, "links to 5"},
+      {[](Spoilt& f) { f.Set<uint32_t>(SectionKind::kUpperLinks, 0, 3); }, "upper level has 3"},
+      {[](Spoilt& f) { f.Set<uint32_t>(SectionKind::kUpperLinks, 1, 0); }, "links to 0"},
+      {[](Spoilt& f) { f.Set<uint32_t>(SectionKind::kUpperOffsets, 1, 3); }, "upper links at 3"},
+  };
+  for (const Case& c : cases) {
+    Spoilt file;
+    c.spoil(file);
+    const absl::Status status = Read(file.Resealed());
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << c.message;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(c.message));
+    EXPECT_THAT(std::string(status.message()), HasSubstr("x.seg"));
+  }
+}
+
+TEST(SegmentFormatTest, ASearchOfADamagedGraphStaysWithinTheFile) {
+  Spoilt damaged;
+  for (uint32_t i = 0; i < kRows * 5; ++i) damaged.Set<uint32_t>(SectionKind::kBaseLinks, i, ~0u);
+  for (uint32_t i = 0; i < 9; ++i) damaged.Set<uint32_t>(SectionKind::kUpperLinks, i, 1'000'000);
+  const auto file = std::make_shared<const AlignedBytes>(damaged.Resealed());
+  const auto segment =
+      SealedSegment::Open(file->bytes, "x.seg", file, Space(), std::make_shared<Tombstones>(kRows));
+  ASSERT_TRUE(segment.ok()) << segment.status();
+  TopK<Candidate> nearest(1);
+  const CallControl control;
+  const FiveRows rows;
+  EXPECT_TRUE(
+      (*segment)
+          ->Search({.vector = (*segment)->vector(0), .ef = 1, .control = &control}, kRows, &nearest)
+          .ok());
+}
+
+}  // namespace
+}  // namespace varve::index
