@@ -14,6 +14,7 @@ namespace {
 constexpr char kNextNamespaceTag = 'n';
 constexpr char kNamespaceTag = 'N';
 constexpr char kCommitStateTag = 'c';
+constexpr char kManifestTag = 'm';
 constexpr char kProducerTag = 'p';
 
 constexpr size_t kDescribedKeyBytesMax = 64;
@@ -53,6 +54,8 @@ std::string NamespaceKey(std::string_view name) {
 }
 
 std::string CommitStateKey(NamespaceNumber number) { return MetaKey(number, kCommitStateTag, ""); }
+
+std::string ManifestKey(NamespaceNumber number) { return MetaKey(number, kManifestTag, ""); }
 
 std::string ProducerKey(NamespaceNumber number, std::string_view producer) {
   return MetaKey(number, kProducerTag, producer);
@@ -95,6 +98,8 @@ std::string CommitStateValue(const CommitState& state) {
 std::string ProducerValue(uint64_t batch) { return std::string(View(BigEndian(batch))); }
 
 std::array<char, 8> IdValue(uint64_t row) { return BigEndian(row); }
+
+std::array<char, 8> TombstoneValue(uint64_t sequence) { return BigEndian(sequence); }
 
 std::string RowValue(uint64_t sequence, std::string_view id) {
   return StrCat(View(BigEndian(sequence)), id);
@@ -147,6 +152,10 @@ absl::StatusOr<uint64_t> ParseProducerValue(std::string_view key, std::string_vi
 }
 
 absl::StatusOr<uint64_t> ParseIdValue(std::string_view key, std::string_view value) {
+  return ParseNumber<uint64_t>(key, value);
+}
+
+absl::StatusOr<uint64_t> ParseTombstoneValue(std::string_view key, std::string_view value) {
   return ParseNumber<uint64_t>(key, value);
 }
 

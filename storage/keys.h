@@ -20,11 +20,14 @@ namespace varve::storage {
 //   meta     u32 0, 'n'                                     u32 number the next namespace gets
 //   meta     u32 0, 'N', name                               u32 namespace, schema
 //   meta     u32 namespace, 'c'                             u64 sequence, u64 next_row, u8 id_type
+//   meta     u32 namespace, 'm'                             manifest (storage/manifest.h)
 //   meta     u32 namespace, 'p', producer                   u64 batch
 //   ids      u32 namespace, id                              u64 row
 //   rows     u32 namespace, u64 row                         u64 sequence, id
 //   vectors  u32 namespace, u64 row, u16 field              the vector's bytes, as the client sent
 //   them
+//   tombstones  u32 namespace, u64 row                      u64 sequence of the commit that killed
+//   it
 //
 // Names, producers, ids and schemas are the last part and run to the end. This is on disk: a change
 // raises DataDirectory::kFormatVersion. Parsers return DataLoss, naming the key in hexadecimal and
@@ -43,6 +46,7 @@ inline constexpr size_t kVectorKeyBytes = kRowKeyBytes + 2;
 std::string NextNamespaceKey();
 std::string NamespaceKey(std::string_view name);
 std::string CommitStateKey(NamespaceNumber number);
+std::string ManifestKey(NamespaceNumber number);
 std::string ProducerKey(NamespaceNumber number, std::string_view producer);
 std::string IdKey(NamespaceNumber number, std::string_view id);
 // On the stack: the write path makes two for every record.
@@ -59,6 +63,7 @@ std::string NamespaceValue(NamespaceNumber number, std::string_view schema);
 std::string CommitStateValue(const CommitState& state);
 std::string ProducerValue(uint64_t batch);
 std::array<char, 8> IdValue(uint64_t row);
+std::array<char, 8> TombstoneValue(uint64_t sequence);
 std::string RowValue(uint64_t sequence, std::string_view id);
 
 // The parts of a value that point into it.
@@ -75,7 +80,7 @@ struct RowValueParts {
 absl::StatusOr<std::string_view> ParseNamespaceKey(std::string_view key);
 // The id in a key of the family `ids`.
 absl::StatusOr<std::string_view> ParseIdKey(std::string_view key);
-// The row in a key of the family `rows`.
+// The row in a key of the family `rows` or `tombstones`.
 absl::StatusOr<uint64_t> ParseRowKey(std::string_view key);
 
 // `key` is named in the error.
@@ -86,6 +91,7 @@ absl::StatusOr<NamespaceValueParts> ParseNamespaceValue(std::string_view key,
 absl::StatusOr<CommitState> ParseCommitStateValue(std::string_view key, std::string_view value);
 absl::StatusOr<uint64_t> ParseProducerValue(std::string_view key, std::string_view value);
 absl::StatusOr<uint64_t> ParseIdValue(std::string_view key, std::string_view value);
+absl::StatusOr<uint64_t> ParseTombstoneValue(std::string_view key, std::string_view value);
 absl::StatusOr<RowValueParts> ParseRowValue(std::string_view key, std::string_view value);
 
 // A key as the errors write it: hexadecimal, long keys cut short.

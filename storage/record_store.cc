@@ -24,7 +24,8 @@ constexpr uint64_t kReclaimRowsMin = 10'000;
 // Records that a scan by id fetches at a time: of the largest vectors, 16 MiB.
 constexpr size_t kIdCursorBatch = 64;
 
-constexpr std::array<Family, 3> kRecordFamilies = {Family::kIds, Family::kRows, Family::kVectors};
+constexpr std::array<Family, 4> kRecordFamilies = {Family::kIds, Family::kRows, Family::kVectors,
+                                                   Family::kTombstones};
 
 // A record that the scans and reads below found half of: one family has it and another does not.
 absl::Status Torn(std::string_view found, std::string_view key, std::string_view missing) {
@@ -145,10 +146,10 @@ class IdCursor final : public RecordStore::Cursor {
 // Scan by row: walks over rows and vectors side by side. Must not outlive the database.
 class RowCursor final : public RecordStore::Cursor {
  public:
-  RowCursor(const Database* db, NamespaceNumber number, uint64_t first_row)
+  RowCursor(const Database* db, NamespaceNumber number, RowRange range)
       : number_(number), snapshot_(db->TakeSnapshot()) {
-    const std::string end = NamespaceBegin(number + 1);
-    const std::string begin(View(RowKey(number, first_row)));
+    const std::string begin(View(RowKey(number, range.first)));
+    const std::string end(View(RowKey(number, range.last + 1)));
     rows_ = db->NewWalk(Family::kRows, snapshot_, begin, end);
     vectors_ = db->NewWalk(Family::kVectors, snapshot_, begin, end);
   }
@@ -203,6 +204,12 @@ class RocksRecordStore final : public RecordStore {
                         std::vector<uint64_t>* rows) const override {
     return FindRowsAt(*db_, /*snapshot=*/nullptr, number, ids, rows);
   }
+  absl::Status WriteManifest(NamespaceNumber number, std::string_view manifest,
+                             absl::Span<const RowRange> forgotten,
+                             absl::Span<const Tombstone> kept) override;
+  absl::StatusOr<std::string> ReadManifest(NamespaceNumber number) const override;
+  absl::StatusOr<std::vector<Tombstone>> ReadTombstones(NamespaceNumber number,
+                                                        RowRange range) const override;
   absl::StatusOr<std::vector<std::optional<StoredRecord>>> ReadRecords(
       NamespaceNumber number, absl::Span<const std::string_view> ids,
       bool include_vectors) const override;
@@ -215,8 +222,8 @@ class RocksRecordStore final : public RecordStore {
     return std::make_unique<IdCursor>(db_.get(), number, after, include_vectors);
   }
   absl::StatusOr<std::unique_ptr<Cursor>> ScanByRow(NamespaceNumber number,
-                                                    uint64_t first_row) const override {
-    return std::make_unique<RowCursor>(db_.get(), number, first_row);
+                                                    RowRange range) const override {
+    return std::make_unique<RowCursor>(db_.get(), number, range);
   }
 
  private:
@@ -374,7 +381,8 @@ size_t BatchBytes(const Commit& commit) {
     bytes += Batch::Bytes(kNamespacePrefixBytes + id.size(), 0);
   }
   return bytes + commit.dead_rows.size() *
-                     (Batch::Bytes(kRowKeyBytes, 0) + Batch::Bytes(kVectorKeyBytes, 0));
+                     (Batch::Bytes(kRowKeyBytes, 0) + Batch::Bytes(kVectorKeyBytes, 0) +
+                      Batch::Bytes(kRowKeyBytes, sizeof(uint64_t)));
 }
 
 absl::Status RocksRecordStore::Write(const Commit& commit) {
@@ -392,6 +400,8 @@ absl::Status RocksRecordStore::Write(const Commit& commit) {
   for (const uint64_t row : commit.dead_rows) {
     batch.Delete(Family::kRows, View(RowKey(number, row)));
     batch.Delete(Family::kVectors, View(VectorKey(number, row, kDefaultField)));
+    batch.Put(Family::kTombstones, View(RowKey(number, row)),
+              View(TombstoneValue(commit.state.sequence)));
   }
   for (size_t i = 0; i < commit.ids.size(); ++i) {
     const uint64_t row = commit.first_row + i;
@@ -401,6 +411,44 @@ absl::Status RocksRecordStore::Write(const Commit& commit) {
     batch.Put(Family::kVectors, View(VectorKey(number, row, kDefaultField)), commit.vectors[i]);
   }
   return db_->Write(std::move(batch));
+}
+
+absl::Status RocksRecordStore::WriteManifest(NamespaceNumber number, std::string_view manifest,
+                                             absl::Span<const RowRange> forgotten,
+                                             absl::Span<const Tombstone> kept) {
+  Batch batch = db_->NewBatch();
+  batch.Put(Family::kMeta, ManifestKey(number), manifest);
+  for (const RowRange& range : forgotten) {
+    batch.DeleteRange(Family::kTombstones, View(RowKey(number, range.first)),
+                      View(RowKey(number, range.last + 1)));
+  }
+  for (const Tombstone& tombstone : kept) {
+    batch.Put(Family::kTombstones, View(RowKey(number, tombstone.row)),
+              View(TombstoneValue(tombstone.sequence)));
+  }
+  return db_->WriteSynced(std::move(batch));
+}
+
+absl::StatusOr<std::string> RocksRecordStore::ReadManifest(NamespaceNumber number) const {
+  VARVE_ASSIGN_OR_RETURN(std::optional<std::string> value,
+                         db_->Get(Family::kMeta, ManifestKey(number)));
+  return std::move(value).value_or("");
+}
+
+absl::StatusOr<std::vector<Tombstone>> RocksRecordStore::ReadTombstones(NamespaceNumber number,
+                                                                        RowRange range) const {
+  const auto walk = db_->NewWalk(Family::kTombstones, db_->TakeSnapshot(),
+                                 std::string(View(RowKey(number, range.first))),
+                                 std::string(View(RowKey(number, range.last + 1))));
+  std::vector<Tombstone> tombstones;
+  while (true) {
+    VARVE_ASSIGN_OR_RETURN(const bool more, walk->Next());
+    if (!more) return tombstones;
+    VARVE_ASSIGN_OR_RETURN(const uint64_t row, ParseRowKey(walk->key()));
+    VARVE_ASSIGN_OR_RETURN(const uint64_t sequence,
+                           ParseTombstoneValue(walk->key(), walk->value()));
+    tombstones.push_back({.row = row, .sequence = sequence});
+  }
 }
 
 absl::StatusOr<std::vector<std::optional<StoredRecord>>> RocksRecordStore::ReadRecords(

@@ -43,7 +43,8 @@ struct Commit {
   absl::Span<const std::string_view> vectors;
   // Ids that are deleted. None of them is in `ids`.
   absl::Span<const std::string_view> deleted_ids;
-  // Rows that die: the old rows of replaced and deleted ids. Their records are removed.
+  // Rows that die: the old rows of replaced and deleted ids. Their records are removed, and a
+  // tombstone remembers each until no segment holds it any more.
   absl::Span<const uint64_t> dead_rows;
   // The producer's position after this commit; not written when `producer` is empty.
   std::string_view producer;
@@ -65,6 +66,21 @@ struct StoredRecord {
   std::string id;
   std::string vector;  // empty when not asked for
 };
+
+// A row that is dead, and the commit that killed it.
+struct Tombstone {
+  uint64_t row = kNoRow;
+  uint64_t sequence = 0;
+};
+
+// Rows first ... last, both included.
+struct RowRange {
+  uint64_t first = kNoRow;
+  uint64_t last = kNoRow;
+};
+
+// The last row number there can be.
+inline constexpr uint64_t kLastRow = ~uint64_t{0} - 1;
 
 // What the store may take. Writes wait when the disk does not keep up: memory is at most the cache,
 // six times the write buffer, and a few bytes a row for filters and indexes.
@@ -113,7 +129,19 @@ class RecordStore {
   // brief.
   virtual void SyncAsync(absl::AnyInvocable<void(absl::Status)> done) = 0;
 
+  // Replaces a namespace's manifest, and with it, in the same write, the tombstones of the rows in
+  // `forgotten` by `kept`, which lie in there. Survives power loss, with everything written before.
+  virtual absl::Status WriteManifest(NamespaceNumber number, std::string_view manifest,
+                                     absl::Span<const RowRange> forgotten,
+                                     absl::Span<const Tombstone> kept) = 0;
+
   // --- Reading. ---
+
+  // The manifest last written; empty when there is none.
+  virtual absl::StatusOr<std::string> ReadManifest(NamespaceNumber number) const = 0;
+  // The tombstones of rows in `range`, in order of row.
+  virtual absl::StatusOr<std::vector<Tombstone>> ReadTombstones(NamespaceNumber number,
+                                                                RowRange range) const = 0;
 
   // The live row of each id, kNoRow where there is none. rows->size() == ids.size() afterwards.
   virtual absl::Status FindRows(NamespaceNumber number, absl::Span<const std::string_view> ids,
@@ -142,9 +170,9 @@ class RecordStore {
   virtual absl::StatusOr<std::unique_ptr<Cursor>> ScanById(NamespaceNumber number,
                                                            std::string_view after,
                                                            bool include_vectors) const = 0;
-  // In order of row, with vectors: what recovery reads.
+  // The records in `range` in order of row, with vectors: what recovery reads.
   virtual absl::StatusOr<std::unique_ptr<Cursor>> ScanByRow(NamespaceNumber number,
-                                                            uint64_t first_row) const = 0;
+                                                            RowRange range) const = 0;
 };
 
 }  // namespace varve::storage

@@ -106,7 +106,7 @@ std::vector<StoredRecord> ById(const RecordStore& store, NamespaceNumber number,
 
 std::vector<StoredRecord> ByRow(const RecordStore& store, NamespaceNumber number,
                                 uint64_t first_row = 1) {
-  auto cursor = store.ScanByRow(number, first_row);
+  auto cursor = store.ScanByRow(number, {first_row, kLastRow});
   EXPECT_TRUE(cursor.ok()) << cursor.status();
   return Rest(cursor->get());
 }
@@ -401,7 +401,7 @@ TEST_P(RecordStoreContractTest, AScanSeesTheMomentItWasMade) {
   for (int i = 0; i < 500; ++i) records[StrCat("id", i)] = LongVector('o').substr(0, 1000);
   ASSERT_TRUE(a.Put(records).ok());
   auto by_id = store().ScanById(a.number(), "", true);
-  auto by_row = store().ScanByRow(a.number(), 1);
+  auto by_row = store().ScanByRow(a.number(), {1, kLastRow});
   ASSERT_TRUE(by_id.ok() && by_row.ok());
   StoredRecord record;
   ASSERT_TRUE((*by_id)->Next(&record).value_or(false));
@@ -457,7 +457,7 @@ TEST_P(RecordStoreContractTest, AScanBegunBeforeADropSeesItsRecords) {
   const Records records = {{"x", "1"}, {"y", LongVector('2')}};
   ASSERT_TRUE(a.Put(records).ok());
   auto by_id = store().ScanById(a.number(), "", true);
-  auto by_row = store().ScanByRow(a.number(), 1);
+  auto by_row = store().ScanByRow(a.number(), {1, kLastRow});
   ASSERT_TRUE(by_id.ok() && by_row.ok());
   ASSERT_TRUE(store().DropNamespace(a.number(), "a").ok());
   EXPECT_EQ(ToMap(Rest(by_id->get())), records);

@@ -161,7 +161,7 @@ void ExpectWholeCommits(const std::string& directory, uint64_t* reported) {
   EXPECT_EQ((*store)->ProducerPosition(entry.number, kProducer).value_or(0), sequence);
 
   Records stored;
-  auto cursor = (*store)->ScanByRow(entry.number, 1);
+  auto cursor = (*store)->ScanByRow(entry.number, {1, kLastRow});
   ASSERT_TRUE(cursor.ok()) << cursor.status();
   StoredRecord record;
   while (true) {

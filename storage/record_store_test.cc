@@ -129,7 +129,7 @@ TEST_F(DamagedStoreTest, ARowTooShortIsDataLoss) {
   Put(Family::kRows, View(row_key), "short");
   const auto store = Open();
   ExpectDataLoss(store->ReadRecords(number_, {"x"}, false).status(), View(row_key));
-  ExpectDataLoss(FirstOf(store->ScanByRow(number_, 1)), View(row_key));
+  ExpectDataLoss(FirstOf(store->ScanByRow(number_, {1, kLastRow})), View(row_key));
 }
 
 TEST_F(DamagedStoreTest, ARowWhoseVectorIsMissingIsDataLoss) {
@@ -138,7 +138,7 @@ TEST_F(DamagedStoreTest, ARowWhoseVectorIsMissingIsDataLoss) {
   const auto store = Open();
   ExpectDataLoss(store->ReadRecords(number_, {"x"}, true).status(), View(row_key));
   ExpectDataLoss(FirstOf(store->ScanById(number_, "", true)), View(row_key));
-  ExpectDataLoss(FirstOf(store->ScanByRow(number_, 1)), View(row_key));
+  ExpectDataLoss(FirstOf(store->ScanByRow(number_, {1, kLastRow})), View(row_key));
   EXPECT_TRUE(store->ReadRecords(number_, {"x"}, false).ok()) << "the vector is not asked for";
   EXPECT_TRUE(store->ReadRecords(number_, {"y"}, true).ok()) << "the other record is whole";
 }
@@ -149,7 +149,7 @@ TEST_F(DamagedStoreTest, ARowKeyOfTheWrongLengthIsDataLoss) {
   ExpectDataLoss(
       [&] {
         auto store = Open();
-        auto cursor = store->ScanByRow(number_, 3).value();
+        auto cursor = store->ScanByRow(number_, {3, kLastRow}).value();
         StoredRecord record;
         return cursor->Next(&record).status();
       }(),

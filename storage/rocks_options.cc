@@ -109,7 +109,8 @@ std::vector<rocksdb::ColumnFamilyDescriptor> ColumnFamilies(const RecordStoreOpt
           {"meta", common},
           {"ids", IdsOptions(common)},
           {"rows", common},
-          {"vectors", VectorsOptions(vectors)}};
+          {"vectors", VectorsOptions(vectors)},
+          {"tombstones", common}};
 }
 
 }  // namespace varve::storage

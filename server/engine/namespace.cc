@@ -111,7 +111,7 @@ absl::StatusOr<std::shared_ptr<Namespace>> Namespace::Open(const storage::Namesp
 absl::Status Namespace::Recover() {
   MutexLock lock(&write_mu_);
   VARVE_ASSIGN_OR_RETURN(const FieldSchema field, FindField(""));
-  VARVE_ASSIGN_OR_RETURN(auto cursor, store_->ScanByRow(number_, storage::kNoRow + 1));
+  VARVE_ASSIGN_OR_RETURN(auto cursor, store_->ScanByRow(number_, {storage::kNoRow + 1, storage::kLastRow}));
   const size_t vector_bytes = field.dimension * SizeOf(field.element_type);
   std::vector<storage::StoredRecord> records(kRecoveryRows);
   std::vector<uint64_t> rows;

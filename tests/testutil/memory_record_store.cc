@@ -100,7 +100,10 @@ absl::Status MemoryRecordStore::Write(const Commit& commit) {
     contents.producers[std::string(commit.producer)] = commit.producer_batch;
   }
   for (const std::string_view id : commit.deleted_ids) contents.rows_by_id.erase(std::string(id));
-  for (const uint64_t row : commit.dead_rows) contents.records.erase(row);
+  for (const uint64_t row : commit.dead_rows) {
+    contents.records.erase(row);
+    contents.tombstones[row] = commit.state.sequence;
+  }
   for (size_t i = 0; i < commit.ids.size(); ++i) {
     const uint64_t row = commit.first_row + i;
     contents.rows_by_id[std::string(commit.ids[i])] = row;
@@ -110,6 +113,37 @@ absl::Status MemoryRecordStore::Write(const Commit& commit) {
                                          .vector = std::string(commit.vectors[i])};
   }
   return absl::OkStatus();
+}
+
+absl::Status MemoryRecordStore::WriteManifest(NamespaceNumber number, std::string_view manifest,
+                                              absl::Span<const RowRange> forgotten,
+                                              absl::Span<const Tombstone> kept) {
+  MutexLock lock(&mu_);
+  Contents& contents = contents_[number];
+  contents.manifest = manifest;
+  auto& tombstones = contents.tombstones;
+  for (const RowRange& range : forgotten) {
+    tombstones.erase(tombstones.lower_bound(range.first), tombstones.upper_bound(range.last));
+  }
+  for (const Tombstone& tombstone : kept) tombstones[tombstone.row] = tombstone.sequence;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> MemoryRecordStore::ReadManifest(NamespaceNumber number) const {
+  MutexLock lock(&mu_);
+  return Find(number).manifest;
+}
+
+absl::StatusOr<std::vector<Tombstone>> MemoryRecordStore::ReadTombstones(NamespaceNumber number,
+                                                                         RowRange range) const {
+  MutexLock lock(&mu_);
+  const auto& tombstones = Find(number).tombstones;
+  std::vector<Tombstone> found;
+  const auto end = tombstones.upper_bound(range.last);
+  for (auto it = tombstones.lower_bound(range.first); it != end; ++it) {
+    found.push_back({.row = it->first, .sequence = it->second});
+  }
+  return found;
 }
 
 void MemoryRecordStore::SyncAsync(absl::AnyInvocable<void(absl::Status)> done) {
@@ -175,11 +209,12 @@ absl::StatusOr<std::unique_ptr<RecordStore::Cursor>> MemoryRecordStore::ScanById
 }
 
 absl::StatusOr<std::unique_ptr<RecordStore::Cursor>> MemoryRecordStore::ScanByRow(
-    NamespaceNumber number, uint64_t first_row) const {
+    NamespaceNumber number, RowRange range) const {
   MutexLock lock(&mu_);
   const Contents& contents = Find(number);
   std::vector<StoredRecord> records;
-  for (auto it = contents.records.lower_bound(first_row); it != contents.records.end(); ++it) {
+  const auto end = contents.records.upper_bound(range.last);
+  for (auto it = contents.records.lower_bound(range.first); it != end; ++it) {
     records.push_back(CopyRecord(it->second, /*include_vector=*/true));
   }
   return std::make_unique<CopyCursor>(std::move(records));

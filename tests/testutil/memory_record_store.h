@@ -49,8 +49,16 @@ class MemoryRecordStore final : public RecordStore {
   absl::StatusOr<std::unique_ptr<Cursor>> ScanById(NamespaceNumber number, std::string_view after,
                                                    bool include_vectors) const override
       ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status WriteManifest(NamespaceNumber number, std::string_view manifest,
+                             absl::Span<const RowRange> forgotten,
+                             absl::Span<const Tombstone> kept) override ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<std::string> ReadManifest(NamespaceNumber number) const override
+      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<std::vector<Tombstone>> ReadTombstones(NamespaceNumber number,
+                                                        RowRange range) const override
+      ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::unique_ptr<Cursor>> ScanByRow(NamespaceNumber number,
-                                                    uint64_t first_row) const override
+                                                    RowRange range) const override
       ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
@@ -60,6 +68,8 @@ class MemoryRecordStore final : public RecordStore {
     std::map<std::string, uint64_t, std::less<>> rows_by_id;
     std::map<uint64_t, StoredRecord> records;
     std::map<std::string, uint64_t, std::less<>> producers;
+    std::map<uint64_t, uint64_t> tombstones;  // row to sequence
+    std::string manifest;
   };
   struct Entry {
     NamespaceNumber number = 0;
