@@ -7,15 +7,34 @@
 
 namespace varve::index {
 
-ActiveSegment::ActiveSegment(uint64_t id, VectorSpace space, const IndexOptions& options)
-    : Segment(id, space, std::make_shared<Tombstones>(options.segment_size_threshold)),
-      rows_(space.dimension(), options.segment_size_threshold),
+ActiveSegment::ActiveSegment(uint64_t id, VectorSpace space, const IndexOptions& options,
+                             uint32_t capacity)
+    : Segment(id, space, std::make_shared<Tombstones>(capacity)),
+      rows_(space.dimension(), capacity),
       m_(options.m),
       ef_construction_(options.ef_construction) {}
 
 void ActiveSegment::Commit(uint32_t rows) {
   MutexLock lock(&mu_);
   committed_ = rows;
+  if (rows == rows_.capacity()) closed_ = true;
+}
+
+bool ActiveSegment::Close() {
+  MutexLock lock(&mu_);
+  closed_ = true;
+  return BecomesSealable();
+}
+
+bool ActiveSegment::closed() const {
+  MutexLock lock(&mu_);
+  return closed_;
+}
+
+bool ActiveSegment::BecomesSealable() {
+  if (!closed_ || sealable_ || linked_.load(std::memory_order_relaxed) != committed_) return false;
+  sealable_ = true;
+  return true;
 }
 
 bool ActiveSegment::LinkSome() {
@@ -40,9 +59,8 @@ bool ActiveSegment::LinkSome() {
     linked = finished_.begin()->second;
     finished_.erase(finished_.begin());
   }
-  const bool advanced = linked != linked_.load(std::memory_order_relaxed);
   linked_.store(linked, std::memory_order_release);
-  return advanced && linked == rows_.capacity();
+  return BecomesSealable();
 }
 
 uint32_t ActiveSegment::Waiting() const {
@@ -58,7 +76,7 @@ uint32_t ActiveSegment::Unlinked(uint64_t row) const {
 }
 
 absl::StatusOr<SegmentFileSummary> ActiveSegment::WriteTo(ByteSink* sink) const {
-  const uint32_t rows = rows_.capacity();
+  const uint32_t rows = rows_.size();
   return WriteSegment(id(), space(), *this, rows, builder_->Freeze(rows), sink);
 }
 
@@ -82,7 +100,7 @@ absl::Status ActiveSegment::Search(const SegmentQuery& query, uint32_t visible,
 SegmentInfo ActiveSegment::Info(uint32_t visible) const {
   const uint32_t linked = linked_.load(std::memory_order_acquire);
   return {.id = id(),
-          .state = visible == rows_.capacity() ? SegmentState::kSealing : SegmentState::kActive,
+          .state = closed() ? SegmentState::kSealing : SegmentState::kActive,
           .rows = visible,
           .live_rows = LiveRows(visible),
           .indexed_rows = linked,

@@ -14,11 +14,12 @@
 
 namespace varve::index {
 
-// The rows of an active segment in memory, column by column and append-only: row numbers, labels (opaque
-// bytes that come back with a search) and vectors. A row's position in the segment is its ordinal.
+// The rows of an active segment in memory, column by column and append-only: row numbers, labels
+// (opaque bytes that come back with a search) and vectors. A row's position in the segment is its
+// ordinal.
 //
-// One writer appends. Readers run beside it without a lock: they touch only ordinals that were published
-// to them (by SegmentSet's view), and what is published never moves.
+// One writer appends. Readers run beside it without a lock: they touch only ordinals that were
+// published to them (by SegmentSet's view), and what is published never moves.
 class SegmentRows {
  public:
   SegmentRows(size_t dimension, size_t capacity);
@@ -36,9 +37,7 @@ class SegmentRows {
   // --- Any thread, for published ordinals. ---
 
   uint64_t row(uint32_t ordinal) const { return block(ordinal).rows[Slot(ordinal)]; }
-  std::string_view label(uint32_t ordinal) const {
-    return block(ordinal).labels[Slot(ordinal)];
-  }
+  std::string_view label(uint32_t ordinal) const { return block(ordinal).labels[Slot(ordinal)]; }
   const float* vector(uint32_t ordinal) const {
     return block(ordinal).vectors.get() + Slot(ordinal) * padded_dimension_;
   }

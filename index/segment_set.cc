@@ -1,6 +1,7 @@
 #include "index/segment_set.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -40,6 +41,36 @@ SegmentSet::SegmentSet(VectorSpace space, const IndexOptions& options, ThreadPoo
       options_(options),
       view_(std::make_shared<SegmentView>()) {}
 
+void SegmentSet::Restore(uint64_t sequence, uint64_t next_row,
+                         std::vector<std::shared_ptr<const SealedSegment>> sealed,
+                         uint64_t next_segment_id) {
+  MutexLock lock(&mu_);
+  uint64_t live_rows = 0;
+  for (const auto& segment : sealed) live_rows += segment->size() - segment->tombstones()->dead();
+  segments_.assign(sealed.begin(), sealed.end());
+  next_segment_id_ = next_segment_id;
+  Publish(sequence, next_row, live_rows);
+}
+
+void SegmentSet::RestoreRows(const NewRows& rows) {
+  std::shared_ptr<ActiveSegment> active;
+  {
+    MutexLock lock(&mu_);
+    active = std::make_shared<ActiveSegment>(next_segment_id_++, space_, options_,
+                                             static_cast<uint32_t>(rows.rows.size()));
+  }
+  AppendToActive(active.get(), rows, 0);
+  active->Commit(active->size());
+  MutexLock lock(&mu_);
+  const auto after = std::find_if(segments_.begin(), segments_.end(), [&](const auto& segment) {
+    return segment->row(0) > active->row(0);
+  });
+  segments_.insert(after, active);
+  unsealed_.push_back(active);
+  Publish(view_->sequence, view_->next_row, view_->live_rows + rows.rows.size());
+  ScheduleLinking();
+}
+
 void SegmentSet::Commit(uint64_t sequence, uint64_t next_row, const NewRows& added,
                         absl::Span<const uint64_t> dead_rows) {
   const std::shared_ptr<const SegmentView> before = Pin();
@@ -51,11 +82,41 @@ void SegmentSet::Commit(uint64_t sequence, uint64_t next_row, const NewRows& add
   for (const auto& active : unsealed_) active->Commit(active->size());
   Publish(sequence, next_row, before->live_rows + added.rows.size() - dead_rows.size());
   ScheduleLinking();
-  for (auto& active : std::exchange(to_seal_again_, {})) {
-    pool_->Schedule([weak = weak_from_this(), active = std::move(active)] {
-      if (auto set = weak.lock()) set->Seal(active);
-    });
+  for (auto& active : std::exchange(to_seal_again_, {})) ScheduleSealing(std::move(active));
+}
+
+void SegmentSet::ScheduleSealing(std::shared_ptr<ActiveSegment> active) {
+  pool_->Schedule([weak = weak_from_this(), active = std::move(active)] {
+    if (auto set = weak.lock()) set->Seal(active);
+  });
+}
+
+void SegmentSet::Flush(absl::AnyInvocable<void(absl::Status)> done) {
+  {
+    MutexLock lock(&mu_);
+    for (const auto& active : unsealed_) {
+      if (active->size() > 0 && active->Close()) ScheduleSealing(active);
+    }
+    for (auto& active : std::exchange(to_seal_again_, {})) ScheduleSealing(std::move(active));
+    ScheduleLinking();
+    if (!unsealed_.empty()) {
+      flush_waiters_.push_back({next_segment_id_ - 1, std::move(done)});
+      return;
+    }
   }
+  done(absl::OkStatus());
+}
+
+std::vector<SegmentSet::FlushWaiter> SegmentSet::FinishedFlushes() {
+  uint64_t oldest = next_segment_id_;
+  for (const auto& active : unsealed_) oldest = std::min(oldest, active->id());
+  std::vector<FlushWaiter> finished;
+  auto waits = std::stable_partition(
+      flush_waiters_.begin(), flush_waiters_.end(),
+      [&](const FlushWaiter& waiter) { return waiter.last_segment_id >= oldest; });
+  std::move(waits, flush_waiters_.end(), std::back_inserter(finished));
+  flush_waiters_.erase(waits, flush_waiters_.end());
+  return finished;
 }
 
 void SegmentSet::MarkDead(const SegmentView& view, uint64_t row, uint64_t sequence) {
@@ -87,8 +148,10 @@ size_t SegmentSet::AppendToActive(ActiveSegment* active, const NewRows& added, s
 
 std::shared_ptr<ActiveSegment> SegmentSet::ActiveWithRoom() {
   MutexLock lock(&mu_);
-  if (unsealed_.empty() || unsealed_.back()->rows().size() == unsealed_.back()->rows().capacity()) {
-    unsealed_.push_back(std::make_shared<ActiveSegment>(next_segment_id_++, space_, options_));
+  if (unsealed_.empty() || unsealed_.back()->closed() ||
+      unsealed_.back()->rows().size() == unsealed_.back()->rows().capacity()) {
+    unsealed_.push_back(std::make_shared<ActiveSegment>(next_segment_id_++, space_, options_,
+                                                        options_.segment_size_threshold));
     segments_.push_back(unsealed_.back());
   }
   return unsealed_.back();
@@ -212,9 +275,17 @@ void SegmentSet::LinkTask() {
 
 void SegmentSet::Seal(const std::shared_ptr<ActiveSegment>& active) {
   auto sealed = storage_->Seal(*active);
-  if (sealed.ok()) return InstallSealed(active, *std::move(sealed));
-  MutexLock lock(&mu_);
-  to_seal_again_.push_back(active);
+  std::vector<FlushWaiter> finished;
+  if (sealed.ok()) {
+    InstallSealed(active, *std::move(sealed));
+    MutexLock lock(&mu_);
+    finished = FinishedFlushes();
+  } else {
+    MutexLock lock(&mu_);
+    to_seal_again_.push_back(active);
+    finished = std::exchange(flush_waiters_, {});
+  }
+  for (FlushWaiter& waiter : finished) waiter.done(sealed.status());
 }
 
 void SegmentSet::InstallSealed(const std::shared_ptr<ActiveSegment>& active,

@@ -62,7 +62,7 @@ struct SearchParams {
 class SegmentStorage {
  public:
   virtual ~SegmentStorage() = default;
-  // Makes a full and wholly linked segment durable and opens its sealed form, which shares its
+  // Makes a closed and wholly linked segment durable and opens its sealed form, which shares its
   // tombstones. Takes as long as writing a file does; runs on the linking pool. On an error the
   // segment stays as it is, and is tried again at a later commit.
   virtual absl::StatusOr<std::shared_ptr<const SealedSegment>> Seal(
@@ -78,7 +78,7 @@ struct IndexingProgress {
 // Commits come from one writer at a time. Searches run beside it on pinned views and see whole
 // commits only. Rows are linked in the background, on the pool; full segments are sealed there.
 //
-// Thread-safe, but for Commit: one caller at a time.
+// Thread-safe, but for Commit and Flush: one caller at a time.
 class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
  public:
   // `pool` must outlive the last task scheduled on it; tasks let go of a set that is gone.
@@ -88,10 +88,23 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   SegmentSet(VectorSpace space, const IndexOptions& options, ThreadPool* pool,
              std::unique_ptr<SegmentStorage> storage);
 
+  // Takes the place of an empty set: sealed segments, in order of row, as of commit `sequence`.
+  // Called before anything else.
+  void Restore(uint64_t sequence, uint64_t next_row,
+               std::vector<std::shared_ptr<const SealedSegment>> sealed, uint64_t next_segment_id)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Adds rows that lie between those of restored segments: a segment of their own, to be sealed
+  // anew. Called after Restore and before Commit.
+  void RestoreRows(const NewRows& rows) ABSL_LOCKS_EXCLUDED(mu_);
+
   // Adds rows and marks others dead, visible together from commit `sequence` on, which must be
   // above the one before. `next_row` is above every row so far.
   void Commit(uint64_t sequence, uint64_t next_row, const NewRows& added,
               absl::Span<const uint64_t> dead_rows) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Closes the active segment, however few its rows, and calls `done` once everything committed so
+  // far is sealed, or when sealing fails, with the reason. As Commit: one caller at a time.
+  void Flush(absl::AnyInvocable<void(absl::Status)> done) ABSL_LOCKS_EXCLUDED(mu_);
 
   std::shared_ptr<const SegmentView> Pin() const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -122,6 +135,7 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   // Appends rows [begin, ...) to the active segment, which has room; returns how many it took.
   size_t AppendToActive(ActiveSegment* active, const NewRows& added, size_t begin);
   std::shared_ptr<ActiveSegment> ActiveWithRoom() ABSL_LOCKS_EXCLUDED(mu_);
+  void ScheduleSealing(std::shared_ptr<ActiveSegment> active) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void MarkDead(const SegmentView& view, uint64_t row, uint64_t sequence);
   // Publishes what the segments hold now.
   void Publish(uint64_t sequence, uint64_t next_row, uint64_t live_rows)
@@ -148,6 +162,14 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   // Of unsealed_, those whose sealing failed.
   std::vector<std::shared_ptr<ActiveSegment>> to_seal_again_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<const SegmentView> view_ ABSL_GUARDED_BY(mu_);
+  // Somebody who waits until every segment up to an id is sealed.
+  struct FlushWaiter {
+    uint64_t last_segment_id = 0;
+    absl::AnyInvocable<void(absl::Status)> done;
+  };
+  // Takes those out whose wait is over.
+  std::vector<FlushWaiter> FinishedFlushes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::vector<FlushWaiter> flush_waiters_ ABSL_GUARDED_BY(mu_);
   std::vector<absl::AnyInvocable<void()>> waiting_for_room_ ABSL_GUARDED_BY(mu_);
   uint64_t next_segment_id_ ABSL_GUARDED_BY(mu_) = 1;
   size_t link_tasks_ ABSL_GUARDED_BY(mu_) = 0;
