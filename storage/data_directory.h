@@ -9,9 +9,10 @@
 namespace varve::storage {
 
 // The data directory of one server:
-//   FORMAT    {"format": "varve", "version": N}: what wrote it, checked before anything else is
-//   touched LOCK      held (flock) while a server has it open, with that server's process id as
-//   text records/  the record store
+//   FORMAT     {"format": "varve", "version": N}: what wrote it, checked before anything else
+//   LOCK       held (flock) while a server has it open, with that server's process id as text
+//   records/   the record store
+//   segments/  sealed segments: a directory for each namespace, named by its number
 // The class owns the lock and gives it back when destroyed.
 class DataDirectory {
  public:
@@ -28,6 +29,7 @@ class DataDirectory {
 
   const std::string& path() const { return path_; }
   std::string records_path() const { return path_ + "/records"; }
+  std::string segments_path() const { return path_ + "/segments"; }
 
  private:
   DataDirectory(std::string path, int lock_fd) : path_(std::move(path)), lock_fd_(lock_fd) {}

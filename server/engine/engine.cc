@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -30,7 +31,12 @@ Engine::Engine(const EngineOptions& options, std::unique_ptr<storage::DataDirect
     : directory_(std::move(directory)),
       store_(std::move(store)),
       index_pool_("varve-index", ThreadsOrCores(options.index_threads), kIndexNiceness),
-      search_pool_("varve-search", ThreadsOrCores(options.search_threads)) {}
+      search_pool_("varve-search", ThreadsOrCores(options.search_threads)),
+      resources_{.store = store_.get(),
+                 .files = storage::FileSystem::System(),
+                 .segments_directory = directory_->segments_path(),
+                 .index_pool = &index_pool_,
+                 .search_pool = &search_pool_} {}
 
 Engine::~Engine() = default;
 
@@ -45,11 +51,25 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& option
 
 absl::Status Engine::OpenNamespaces() {
   VARVE_ASSIGN_OR_RETURN(const auto entries, store_->ListNamespaces());
+  VARVE_RETURN_IF_ERROR(RemoveOrphanDirectories(entries));
   search_pool_.ParallelFor(entries.size(), [&](size_t i) {
-    Slot slot = Namespace::Open(entries[i], store_.get(), &index_pool_, &search_pool_);
+    Slot slot = Namespace::Open(entries[i], resources_);
     MutexLock lock(&mu_);
     namespaces_.emplace(entries[i].name, std::move(slot));
   });
+  return absl::OkStatus();
+}
+
+absl::Status Engine::RemoveOrphanDirectories(
+    const std::vector<storage::NamespaceEntry>& entries) const {
+  std::set<std::string> known;
+  for (const storage::NamespaceEntry& entry : entries) known.insert(StrCat(entry.number));
+  storage::FileSystem& files = *resources_.files;
+  VARVE_ASSIGN_OR_RETURN(const auto names, files.List(resources_.segments_directory));
+  for (const std::string& name : names) {
+    if (known.contains(name)) continue;
+    VARVE_RETURN_IF_ERROR(files.RemoveDirectory(StrCat(resources_.segments_directory, "/", name)));
+  }
   return absl::OkStatus();
 }
 
@@ -65,8 +85,7 @@ absl::StatusOr<NamespaceSchema> Engine::CreateNamespace(NamespaceSchema schema) 
   }
   storage::NamespaceEntry entry{.name = schema.name, .schema = SerializeSchema(schema)};
   VARVE_ASSIGN_OR_RETURN(entry.number, store_->CreateNamespace(entry.name, entry.schema));
-  VARVE_ASSIGN_OR_RETURN(auto opened,
-                         Namespace::Open(entry, store_.get(), &index_pool_, &search_pool_));
+  VARVE_ASSIGN_OR_RETURN(auto opened, Namespace::Open(entry, resources_));
   schema = opened->schema();
   MutexLock lock(&mu_);
   namespaces_.emplace(schema.name, std::move(opened));
@@ -109,7 +128,10 @@ absl::Status Engine::DeleteNamespace(std::string_view name) {
       namespaces_.erase(found);
     }
   }
-  return store_->DropNamespace(entry->number, name);
+  VARVE_RETURN_IF_ERROR(store_->DropNamespace(entry->number, name));
+  // What is left behind when this fails is removed at the next start.
+  resources_.files->RemoveDirectory(SegmentDirectory(resources_, entry->number)).IgnoreError();
+  return absl::OkStatus();
 }
 
 void Engine::SyncAsync(absl::AnyInvocable<void(absl::Status)> done) {

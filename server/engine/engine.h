@@ -16,6 +16,7 @@
 #include "base/mutex.h"
 #include "base/thread_pool.h"
 #include "server/engine/namespace.h"
+#include "server/engine/recovery.h"
 #include "server/engine/schema.h"
 #include "storage/data_directory.h"
 #include "storage/record_store.h"
@@ -65,6 +66,8 @@ class Engine {
          std::unique_ptr<storage::RecordStore> store);
 
   absl::Status OpenNamespaces();
+  // Removes what a crash left of the segments of namespaces that are gone.
+  absl::Status RemoveOrphanDirectories(const std::vector<storage::NamespaceEntry>& entries) const;
 
   // Destroyed from the last to the first: namespaces before the pools that work for them, and those
   // before the store.
@@ -72,6 +75,7 @@ class Engine {
   const std::unique_ptr<storage::RecordStore> store_;
   ThreadPool index_pool_;
   ThreadPool search_pool_;
+  const NamespaceResources resources_;
 
   Mutex ddl_mu_ ABSL_ACQUIRED_BEFORE(mu_);  // one namespace is made or deleted at a time
   mutable Mutex mu_;

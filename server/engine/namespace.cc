@@ -9,7 +9,6 @@
 namespace varve::engine {
 namespace {
 
-constexpr size_t kRecoveryRows = 1024;
 // How often a search is repeated on a newer view when records it found are replaced under it.
 constexpr int kSearchAttempts = 5;
 
@@ -83,57 +82,16 @@ absl::StatusOr<std::string_view> TokenId(std::string_view token, IdType id_type)
 
 }  // namespace
 
-Namespace::Namespace(const storage::NamespaceEntry& entry, NamespaceSchema schema,
-                     storage::RecordStore* store, ThreadPool* index_pool, ThreadPool* search_pool)
-    : number_(entry.number),
-      store_(store),
-      search_pool_(search_pool),
-      segments_(index::SegmentSet::Create(
-          index::VectorSpace(schema.fields[0].metric, schema.fields[0].dimension),
-          schema.fields[0].index, index_pool)),
-      schema_(std::move(schema)),
-      state_(entry.state) {}
-
 absl::StatusOr<std::shared_ptr<Namespace>> Namespace::Open(const storage::NamespaceEntry& entry,
-                                                           storage::RecordStore* store,
-                                                           ThreadPool* index_pool,
-                                                           ThreadPool* search_pool) {
+                                                           const NamespaceResources& resources) {
   VARVE_ASSIGN_OR_RETURN(NamespaceSchema schema, ParseSchema(entry.schema));
   if (entry.state.id_type != 0) schema.id_type = static_cast<IdType>(entry.state.id_type);
-  std::shared_ptr<Namespace> opened(
-      new Namespace(entry, std::move(schema), store, index_pool, search_pool));
-  if (absl::Status status = opened->Recover(); !status.ok()) {
-    return Prefixed(StrCat("namespace \"", entry.name, "\""), status);
+  auto segments = RecoverSegmentSet(entry, schema.fields[0], resources);
+  if (!segments.ok()) {
+    return Prefixed(StrCat("namespace \"", entry.name, "\""), segments.status());
   }
-  return opened;
-}
-
-absl::Status Namespace::Recover() {
-  MutexLock lock(&write_mu_);
-  VARVE_ASSIGN_OR_RETURN(const FieldSchema field, FindField(""));
-  VARVE_ASSIGN_OR_RETURN(auto cursor, store_->ScanByRow(number_, {storage::kNoRow + 1, storage::kLastRow}));
-  const size_t vector_bytes = field.dimension * SizeOf(field.element_type);
-  std::vector<storage::StoredRecord> records(kRecoveryRows);
-  std::vector<uint64_t> rows;
-  std::vector<std::string_view> labels, vectors;
-  for (bool more = true; more;) {
-    rows.clear(), labels.clear(), vectors.clear();
-    for (storage::StoredRecord& record : records) {
-      VARVE_ASSIGN_OR_RETURN(more, cursor->Next(&record));
-      if (!more) break;
-      if (record.vector.size() != vector_bytes) {
-        return absl::DataLossError(StrCat("row ", record.row, " has a vector of ",
-                                          record.vector.size(), " bytes, wanted ", vector_bytes));
-      }
-      rows.push_back(record.row);
-      labels.push_back(record.id);
-      vectors.push_back(record.vector);
-    }
-    segments_->Commit(
-        state_.sequence, state_.next_row,
-        {.rows = rows, .labels = labels, .dtype = field.element_type, .vectors = vectors}, {});
-  }
-  return absl::OkStatus();
+  return std::shared_ptr<Namespace>(
+      new Namespace(entry, std::move(schema), resources, *std::move(segments)));
 }
 
 NamespaceSchema Namespace::schema() const {

@@ -19,6 +19,7 @@
 #include "index/segment_set.h"
 #include "server/engine/batch.h"
 #include "server/engine/records.h"
+#include "server/engine/recovery.h"
 #include "server/engine/schema.h"
 #include "storage/record_store.h"
 
@@ -63,12 +64,9 @@ struct NamespaceStats {
 // Every call on a namespace that has been deleted meanwhile is NotFound.
 class Namespace {
  public:
-  // Brings the index in line with the store: every stored row is in it when this returns (linked
-  // into graphs later, on `index_pool`). All that is passed must outlive the namespace.
+  // Recovers the index: see RecoverSegmentSet.
   static absl::StatusOr<std::shared_ptr<Namespace>> Open(const storage::NamespaceEntry& entry,
-                                                         storage::RecordStore* store,
-                                                         ThreadPool* index_pool,
-                                                         ThreadPool* search_pool);
+                                                         const NamespaceResources& resources);
 
   // Leaves rows that wait to be linked: that must not hold up a server that stops.
   ~Namespace() { segments_->StopLinking(); }
@@ -129,10 +127,14 @@ class Namespace {
 
  private:
   Namespace(const storage::NamespaceEntry& entry, NamespaceSchema schema,
-            storage::RecordStore* store, ThreadPool* index_pool, ThreadPool* search_pool);
+            const NamespaceResources& resources, std::shared_ptr<index::SegmentSet> segments)
+      : number_(entry.number),
+        store_(resources.store),
+        search_pool_(resources.search_pool),
+        segments_(std::move(segments)),
+        schema_(std::move(schema)),
+        state_(entry.state) {}
 
-  // Gives the index every stored row.
-  absl::Status Recover();
   absl::Status CheckNotDeleted() const;
   // The field named, and its options now.
   absl::StatusOr<FieldSchema> FindField(std::string_view name) const ABSL_LOCKS_EXCLUDED(mu_);

@@ -11,6 +11,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "storage/temporary_directory.h"
 #include "tests/testutil/memory_record_store.h"
 
 namespace varve::engine {
@@ -43,7 +44,7 @@ class NamespaceTest : public testing::Test {
     for (const storage::NamespaceEntry& stored : *entries) {
       if (stored.name == entry_.name) entry_ = stored;
     }
-    auto opened = Namespace::Open(entry_, &store_, &index_pool_, &search_pool_);
+    auto opened = Namespace::Open(entry_, resources_);
     ASSERT_TRUE(opened.ok()) << opened.status();
     namespace_ = *std::move(opened);
   }
@@ -76,9 +77,15 @@ class NamespaceTest : public testing::Test {
             .bytes = {reinterpret_cast<const char*>(values.data()), values.size() * 4}};
   }
 
+  storage::TemporaryDirectory directory_;
   storage::MemoryRecordStore store_;
   ThreadPool index_pool_{"test-index", 2};
   ThreadPool search_pool_{"test-search", 2};
+  NamespaceResources resources_{.store = &store_,
+                                .files = storage::FileSystem::System(),
+                                .segments_directory = directory_.path() + "/segments",
+                                .index_pool = &index_pool_,
+                                .search_pool = &search_pool_};
   storage::NamespaceEntry entry_;
   std::shared_ptr<Namespace> namespace_;
   int made_ = 0;

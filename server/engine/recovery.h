@@ -1,0 +1,38 @@
+#ifndef VARVE_SERVER_ENGINE_RECOVERY_H_
+#define VARVE_SERVER_ENGINE_RECOVERY_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "base/thread_pool.h"
+#include "index/segment_set.h"
+#include "server/engine/schema.h"
+#include "storage/file_system.h"
+#include "storage/record_store.h"
+
+namespace varve::engine {
+
+// What namespaces live on. All of it must outlive them.
+struct NamespaceResources {
+  storage::RecordStore* store = nullptr;
+  storage::FileSystem* files = nullptr;
+  std::string segments_directory;  // each namespace has one of its number in there
+  ThreadPool* index_pool = nullptr;
+  ThreadPool* search_pool = nullptr;
+};
+
+// Where the sealed segments of a namespace lie.
+std::string SegmentDirectory(const NamespaceResources& resources, storage::NamespaceNumber number);
+
+// Brings a namespace's index up to its store: maps the sealed segments that the manifest names,
+// then reads the rows that none of them stands for: the unsealed tail, and those of files that were
+// lost. When it returns, every stored row can be found; what it read is linked into graphs later,
+// on the index pool. So it takes as long as the tail, not the namespace, is large.
+absl::StatusOr<std::shared_ptr<index::SegmentSet>> RecoverSegmentSet(
+    const storage::NamespaceEntry& entry, const FieldSchema& field,
+    const NamespaceResources& resources);
+
+}  // namespace varve::engine
+
+#endif  // VARVE_SERVER_ENGINE_RECOVERY_H_

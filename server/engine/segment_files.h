@@ -1,0 +1,72 @@
+#ifndef VARVE_SERVER_ENGINE_SEGMENT_FILES_H_
+#define VARVE_SERVER_ENGINE_SEGMENT_FILES_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/mutex.h"
+#include "index/segment.h"
+#include "index/segment_set.h"
+#include "storage/file_system.h"
+#include "storage/manifest.h"
+#include "storage/record_store.h"
+
+namespace varve::engine {
+
+// The sealed segments of one namespace: files in a directory of its own, and the manifest in the
+// record store that says which of them are the index. A file is written under another name,
+// fsynced, renamed, and only then named by the manifest; so after a crash at any moment the
+// manifest names whole files, and a file that it does not name is nobody's.
+//
+// Thread-safe.
+class SegmentFiles final : public index::SegmentStorage {
+ public:
+  // What a namespace finds when it is opened.
+  struct Found {
+    // In order of row, their tombstones marked.
+    std::vector<std::shared_ptr<const index::SealedSegment>> segments;
+    // Rows that no segment stands for, ascending: they are in the record store alone. The last
+    // range is the tail, and runs to the last row there can be.
+    std::vector<storage::RowRange> uncovered;
+    uint64_t next_segment_id = 1;
+  };
+
+  // All must outlive the object. `directory` need not exist; its parent's parent must.
+  SegmentFiles(storage::FileSystem* files, storage::RecordStore* store,
+               storage::NamespaceNumber number, std::string directory)
+      : files_(*files), store_(*store), number_(number), directory_(std::move(directory)) {}
+
+  // Opens what the manifest names and removes what it does not. A file that is missing or damaged
+  // is put aside as NAME.damaged and its rows become uncovered: they are indexed anew from the
+  // record store. FailedPrecondition: a file is of a newer format. Unavailable: the disk refuses.
+  absl::StatusOr<Found> Open(const index::VectorSpace& space) ABSL_LOCKS_EXCLUDED(mu_);
+
+  absl::StatusOr<std::shared_ptr<const index::SealedSegment>> Seal(
+      const index::ActiveSegment& segment) override ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  std::string Path(uint64_t segment_id) const;
+  absl::Status MakeDirectory();
+  absl::StatusOr<std::shared_ptr<const index::SealedSegment>> OpenFile(
+      const storage::SegmentRecord& record, const index::VectorSpace& space,
+      std::shared_ptr<index::Tombstones> tombstones) const;
+  absl::StatusOr<std::shared_ptr<const index::SealedSegment>> OpenStored(
+      const storage::SegmentRecord& record, const index::VectorSpace& space) const;
+  absl::Status RemoveOrphans() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  storage::FileSystem& files_;
+  storage::RecordStore& store_;
+  const storage::NamespaceNumber number_;
+  const std::string directory_;
+  Mutex mu_;  // held while the manifest is changed, its fsync included
+  storage::Manifest manifest_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace varve::engine
+
+#endif  // VARVE_SERVER_ENGINE_SEGMENT_FILES_H_
