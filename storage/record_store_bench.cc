@@ -96,7 +96,7 @@ void ScanByRow(benchmark::State& state) {
   for (int i = 0; i < 200; ++i) loader.Load();
   uint64_t rows = 0;
   while (state.KeepRunning()) {
-    auto cursor = loader.store().ScanByRow(loader.number(), 1).value();
+    auto cursor = loader.store().ScanByRow(loader.number(), {1, kLastRow}).value();
     for (StoredRecord record; cursor->Next(&record).value(); ++rows) {
       benchmark::DoNotOptimize(record.vector.data());
     }

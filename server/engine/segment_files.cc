@@ -18,6 +18,12 @@ std::string FileName(uint64_t segment_id) { return StrCat(segment_id, kSuffix); 
 
 std::string ParentOf(const std::string& path) { return path.substr(0, path.find_last_of('/')); }
 
+// Whether so much of a segment is dead that it is better made anew from the live rows.
+bool MostlyDead(const index::Segment& segment) {
+  constexpr uint64_t kDeadPercentMax = 20;
+  return uint64_t{segment.tombstones()->dead()} * 100 > kDeadPercentMax * segment.size();
+}
+
 // The encoder's sink that is a file.
 class FileSink final : public index::ByteSink {
  public:
@@ -39,31 +45,42 @@ absl::StatusOr<SegmentFiles::Found> SegmentFiles::Open(const index::VectorSpace&
   VARVE_ASSIGN_OR_RETURN(const std::string bytes, store_.ReadManifest(number_));
   VARVE_ASSIGN_OR_RETURN(manifest_, storage::DecodeManifest(bytes));
   Found found{.next_segment_id = manifest_.next_segment_id};
-  storage::Manifest good{.next_segment_id = manifest_.next_segment_id};
+  storage::Manifest kept{.next_segment_id = manifest_.next_segment_id};
+  std::vector<storage::RowRange> given_up;
   uint64_t uncovered_from = storage::kNoRow + 1;
   for (const storage::SegmentRecord& record : manifest_.segments) {
     auto segment = OpenStored(record, space);
     if (absl::IsDataLoss(segment.status()) || absl::IsNotFound(segment.status())) {
-      const absl::Status renamed =
-          files_.Rename(Path(record.id), StrCat(Path(record.id), kDamagedSuffix));
-      if (!renamed.ok() && !absl::IsNotFound(renamed)) return renamed;
+      VARVE_RETURN_IF_ERROR(PutAside(record.id));
+      given_up.push_back(record.range);
       continue;
     }
     VARVE_RETURN_IF_ERROR(segment.status());
+    if (MostlyDead(**segment)) {
+      given_up.push_back(record.range);
+      continue;
+    }
     if (record.range.first > uncovered_from) {
       found.uncovered.push_back({uncovered_from, record.range.first - 1});
     }
     uncovered_from = record.range.last + 1;
     found.segments.push_back(*std::move(segment));
-    good.segments.push_back(record);
+    kept.segments.push_back(record);
   }
   found.uncovered.push_back({uncovered_from, storage::kLastRow});
-  if (good.segments.size() != manifest_.segments.size()) {
-    VARVE_RETURN_IF_ERROR(store_.WriteManifest(number_, EncodeManifest(good), {}, {}));
-    manifest_ = std::move(good);
+  if (!given_up.empty()) {
+    // Nobody writes to a namespace that is being opened, so its tombstones are all there to be forgotten.
+    VARVE_RETURN_IF_ERROR(store_.WriteManifest(number_, EncodeManifest(kept), given_up, {}));
+    manifest_ = std::move(kept);
   }
   VARVE_RETURN_IF_ERROR(RemoveOrphans());
   return found;
+}
+
+absl::Status SegmentFiles::PutAside(uint64_t segment_id) {
+  const std::string path = Path(segment_id);
+  const absl::Status status = files_.Rename(path, StrCat(path, kDamagedSuffix));
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
 absl::StatusOr<std::shared_ptr<const index::SealedSegment>> SegmentFiles::OpenStored(

@@ -57,6 +57,8 @@ class SegmentFiles final : public index::SegmentStorage {
       std::shared_ptr<index::Tombstones> tombstones) const;
   absl::StatusOr<std::shared_ptr<const index::SealedSegment>> OpenStored(
       const storage::SegmentRecord& record, const index::VectorSpace& space) const;
+  // Keeps a damaged file for whoever wants to know what happened, under a name that nobody opens.
+  absl::Status PutAside(uint64_t segment_id);
   absl::Status RemoveOrphans() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   storage::FileSystem& files_;

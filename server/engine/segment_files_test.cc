@@ -1,0 +1,248 @@
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/engine/namespace.h"
+#include "storage/file_system.h"
+#include "storage/manifest.h"
+#include "storage/temporary_directory.h"
+#include "tests/testutil/memory_record_store.h"
+
+namespace varve::engine {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
+
+constexpr size_t kDimension = 4;
+
+// The system's files, but for a switch that makes new ones fail as a full disk does.
+class FillableFileSystem final : public storage::FileSystem {
+ public:
+  absl::StatusOr<std::unique_ptr<storage::WritableFile>> Create(const std::string& path) override {
+    if (full) return absl::ResourceExhaustedError(path + ": cannot create: no space left");
+    return system_.Create(path);
+  }
+  absl::StatusOr<std::shared_ptr<const storage::MappedFile>> Map(const std::string& path) override {
+    return system_.Map(path);
+  }
+  absl::Status Rename(const std::string& from, const std::string& to) override {
+    return system_.Rename(from, to);
+  }
+  absl::Status Remove(const std::string& path) override { return system_.Remove(path); }
+  absl::Status CreateDirectory(const std::string& path) override {
+    return system_.CreateDirectory(path);
+  }
+  absl::Status RemoveDirectory(const std::string& path) override {
+    return system_.RemoveDirectory(path);
+  }
+  absl::StatusOr<std::vector<std::string>> List(const std::string& path) override {
+    return system_.List(path);
+  }
+  absl::Status SyncDirectory(const std::string& path) override {
+    return system_.SyncDirectory(path);
+  }
+
+  std::atomic<bool> full = false;
+
+ private:
+  storage::FileSystem& system_ = *storage::FileSystem::System();
+};
+
+// A namespace of which most rows are in sealed files: ids 0 ... n - 1 at (id, 0, 0, 0).
+class SegmentFilesTest : public testing::Test {
+ protected:
+  SegmentFilesTest() {
+    NamespaceSchema schema{.name = "n"};
+    schema.fields.push_back(
+        {.dimension = kDimension,
+         .index = {.m = 8, .ef_construction = 40, .segment_size_threshold = 1000}});
+    entry_ = {.name = "n", .schema = SerializeSchema(schema)};
+    entry_.number = *store_.CreateNamespace("n", entry_.schema);
+    Open();
+  }
+
+  void Open() {
+    namespace_.reset();
+    entry_ = store_.ListNamespaces()->front();
+    auto opened = Namespace::Open(entry_, resources_);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    namespace_ = *std::move(opened);
+  }
+
+  void Upsert(uint64_t begin, uint64_t end) {
+    std::vector<uint64_t> ids(end - begin);
+    std::iota(ids.begin(), ids.end(), begin);
+    std::vector<float> values;
+    for (uint64_t id : ids) values.insert(values.end(), {static_cast<float>(id), 0, 0, 0});
+    ASSERT_TRUE(namespace_
+                    ->Upsert({.ids = {.type = IdType::kNumber, .numbers = ids},
+                              .vectors = {.rows = ids.size(),
+                                          .columns = kDimension,
+                                          .bytes = {reinterpret_cast<const char*>(values.data()),
+                                                    values.size() * sizeof(float)}}},
+                             OnError::kFailBatch)
+                    .ok());
+  }
+  void Delete(const std::vector<uint64_t>& ids) {
+    ASSERT_TRUE(namespace_->Delete({.type = IdType::kNumber, .numbers = ids}).ok());
+  }
+  std::vector<uint64_t> Search(float x, uint32_t k, bool exact = false) {
+    const std::vector<float> query = {x, 0, 0, 0};
+    const auto found =
+        namespace_->Search({.queries = {.rows = 1,
+                                        .columns = kDimension,
+                                        .bytes = {reinterpret_cast<const char*>(query.data()), 16}},
+                            .k = k,
+                            .exact = exact},
+                           CallControl());
+    EXPECT_TRUE(found.ok()) << found.status();
+    return found->records.ids.numbers;
+  }
+  uint64_t Sealed() const {
+    const auto segments = namespace_->ListSegments("");
+    return std::count_if(segments->begin(), segments->end(), [](const index::SegmentInfo& info) {
+      return info.state == index::SegmentState::kSealed;
+    });
+  }
+  void WaitUntilSealed(uint64_t segments) {
+    while (Sealed() < segments) std::this_thread::yield();
+  }
+  std::string Directory() const { return directory_.path() + "/segments/1"; }
+  std::vector<std::string> Files() { return *files_.List(Directory()); }
+
+  storage::TemporaryDirectory directory_;
+  storage::MemoryRecordStore store_;
+  FillableFileSystem files_;
+  ThreadPool index_pool_{"test-index", 2};
+  ThreadPool search_pool_{"test-search", 2};
+  NamespaceResources resources_{.store = &store_,
+                                .files = &files_,
+                                .segments_directory = directory_.path() + "/segments",
+                                .index_pool = &index_pool_,
+                                .search_pool = &search_pool_};
+  storage::NamespaceEntry entry_;
+  std::shared_ptr<Namespace> namespace_;
+};
+
+TEST_F(SegmentFilesTest, FullSegmentsBecomeFilesThatAStartMaps) {
+  Upsert(0, 3500);
+  WaitUntilSealed(3);
+  EXPECT_THAT(Files(), UnorderedElementsAre("1.segment", "2.segment", "3.segment"));
+  Open();
+  EXPECT_EQ(Sealed(), 3u) << "mapped, not built again";
+  EXPECT_THAT(Search(1234.2f, 3), ElementsAre(1234, 1235, 1233));
+  EXPECT_THAT(Search(3400.2f, 3), ElementsAre(3400, 3401, 3399)) << "of the tail";
+  uint64_t sequence = 0;
+  EXPECT_EQ(namespace_->Count(&sequence), 3500u);
+}
+
+TEST_F(SegmentFilesTest, ARowThatDiesBeforeOrAfterSealingStaysDead) {
+  Upsert(0, 900);
+  Delete({10});
+  Upsert(900, 2100);
+  WaitUntilSealed(2);
+  Delete({20, 1500});
+  Upsert(30, 31);  // replaces a sealed row
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_THAT(Search(10, 2), ElementsAre(9, 11));
+    EXPECT_THAT(Search(20, 2), ElementsAre(19, 21));
+    EXPECT_THAT(Search(1500, 2), ElementsAre(1499, 1501));
+    EXPECT_THAT(Search(30, 1), ElementsAre(30));
+    uint64_t sequence = 0;
+    EXPECT_EQ(namespace_->Count(&sequence), 2097u);
+    Open();
+  }
+}
+
+TEST_F(SegmentFilesTest, AMissingOrDamagedFileIsBuiltAgainAndAnswersAreRightMeanwhile) {
+  Upsert(0, 3500);
+  WaitUntilSealed(3);
+  Delete({1500});
+  const std::vector<std::function<void(const std::string&)>> blows = {
+      [](const std::string& path) { std::filesystem::remove(path); },
+      [](const std::string& path) { std::filesystem::resize_file(path, 1000); },
+      [](const std::string& path) { std::ofstream(path, std::ios::binary) << "not a segment"; },
+      [](const std::string& path) {
+        std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+        file.seekp(16);
+        file << "\x7f";
+      }};
+  for (const auto& blow : blows) {
+    namespace_.reset();
+    // Of the files that the manifest names, one in the middle.
+    const auto manifest = storage::DecodeManifest(*store_.ReadManifest(1));
+    blow(Directory() + "/" + std::to_string(manifest->segments[1].id) + ".segment");
+    Open();
+    EXPECT_THAT(Search(1500, 2, /*exact=*/true), ElementsAre(1499, 1501));
+    EXPECT_THAT(Search(1234.2f, 3), ElementsAre(1234, 1235, 1233));
+    uint64_t sequence = 0;
+    EXPECT_EQ(namespace_->Count(&sequence), 3499u);
+    WaitUntilSealed(3);
+    EXPECT_THAT(Search(1500, 2), ElementsAre(1499, 1501));
+  }
+}
+
+TEST_F(SegmentFilesTest, AStartMakesAnewWhatIsMostlyDeadAndGivesItsSpaceBack) {
+  Upsert(0, 3000);
+  WaitUntilSealed(3);
+  std::vector<uint64_t> dead(400);
+  std::iota(dead.begin(), dead.end(), 1100);
+  Delete(dead);
+  EXPECT_EQ(namespace_->Stats().dead_rows, 400u);
+  Open();
+  EXPECT_EQ(namespace_->Stats().dead_rows, 0u);
+  EXPECT_THAT(*store_.ReadTombstones(1, {1, storage::kLastRow}), IsEmpty());
+  WaitUntilSealed(3);
+  EXPECT_THAT(Files(), UnorderedElementsAre("1.segment", "3.segment", "4.segment"));
+  EXPECT_THAT(Search(1300, 2), ElementsAre(1500, 1099));
+  Delete({1500});
+  Open();
+  EXPECT_THAT(Search(1300, 2), ElementsAre(1099, 1501));
+  EXPECT_EQ(Sealed(), 3u);
+}
+
+TEST_F(SegmentFilesTest, AFileThatTheManifestDoesNotNameIsRemoved) {
+  Upsert(0, 1500);
+  WaitUntilSealed(1);
+  std::ofstream(Directory() + "/77.segment") << "left by a crash before the manifest";
+  std::ofstream(Directory() + "/78.segment.tmp") << "left by a crash while writing";
+  Open();
+  EXPECT_THAT(Files(), ElementsAre("1.segment"));
+}
+
+TEST_F(SegmentFilesTest, AFileOfAnotherSegmentUnderItsNameIsNotTaken) {
+  Upsert(0, 2500);
+  WaitUntilSealed(2);
+  namespace_.reset();
+  std::filesystem::copy_file(Directory() + "/1.segment", Directory() + "/2.segment",
+                             std::filesystem::copy_options::overwrite_existing);
+  Open();
+  EXPECT_THAT(Search(1234.2f, 3), ElementsAre(1234, 1235, 1233));
+}
+
+TEST_F(SegmentFilesTest, AFullDiskDelaysSealingAndNothingElse) {
+  files_.full = true;
+  Upsert(0, 1500);
+  while (namespace_->Stats().unindexed_rows > 0) std::this_thread::yield();
+  EXPECT_THAT(Search(700.2f, 2), ElementsAre(700, 701));
+  Upsert(1500, 1600);
+  EXPECT_EQ(Sealed(), 0u);
+  EXPECT_THAT(Files(), IsEmpty());
+  files_.full = false;
+  while (Sealed() == 0) Upsert(1600, 1601);  // the next commits try again
+  EXPECT_THAT(Search(700.2f, 2), ElementsAre(700, 701));
+}
+
+}  // namespace
+}  // namespace varve::engine
