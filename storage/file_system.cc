@@ -86,8 +86,6 @@ class SystemFileSystem final : public FileSystem {
     if (size == 0) return std::make_shared<SystemMappedFile>(std::string_view());
     void* const memory = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd.get(), 0);
     if (memory == MAP_FAILED) return FileError(errno, path, "map");
-    // A walk jumps about: what lies beside a page it reads is of no use to it.
-    madvise(memory, size, MADV_RANDOM);
     return std::make_shared<SystemMappedFile>(
         std::string_view(static_cast<const char*>(memory), size));
   }
