@@ -41,9 +41,11 @@ class SegmentFiles final : public index::SegmentStorage {
                storage::NamespaceNumber number, std::string directory)
       : files_(*files), store_(*store), number_(number), directory_(std::move(directory)) {}
 
-  // Opens what the manifest names and removes what it does not. A file that is missing or damaged
-  // is put aside as NAME.damaged and its rows become uncovered: they are indexed anew from the
-  // record store. FailedPrecondition: a file is of a newer format. Unavailable: the disk refuses.
+  // Opens what the manifest names and removes what it does not. A file that is missing or damaged is
+  // put aside as NAME.damaged and its rows become uncovered: they are indexed anew from the record
+  // store. So are the rows of a segment of which more than a fifth is dead: its file is removed, and
+  // gives its space back. Nothing may be written to the namespace meanwhile.
+  // FailedPrecondition: a file is of a newer format. Unavailable: the disk refuses.
   absl::StatusOr<Found> Open(const index::VectorSpace& space) ABSL_LOCKS_EXCLUDED(mu_);
 
   absl::StatusOr<std::shared_ptr<const index::SealedSegment>> Seal(
