@@ -17,24 +17,6 @@ ActiveSegment::ActiveSegment(uint64_t id, VectorSpace space, const IndexOptions&
 void ActiveSegment::Commit(uint32_t rows) {
   MutexLock lock(&mu_);
   committed_ = rows;
-  if (rows == rows_.capacity()) closed_ = true;
-}
-
-bool ActiveSegment::Close() {
-  MutexLock lock(&mu_);
-  closed_ = true;
-  return BecomesSealable();
-}
-
-bool ActiveSegment::closed() const {
-  MutexLock lock(&mu_);
-  return closed_;
-}
-
-bool ActiveSegment::BecomesSealable() {
-  if (!closed_ || sealable_ || linked_.load(std::memory_order_relaxed) != committed_) return false;
-  sealable_ = true;
-  return true;
 }
 
 bool ActiveSegment::LinkSome() {
@@ -59,8 +41,9 @@ bool ActiveSegment::LinkSome() {
     linked = finished_.begin()->second;
     finished_.erase(finished_.begin());
   }
+  const bool advanced = linked != linked_.load(std::memory_order_relaxed);
   linked_.store(linked, std::memory_order_release);
-  return BecomesSealable();
+  return advanced && linked == rows_.capacity();
 }
 
 uint32_t ActiveSegment::Waiting() const {
@@ -100,7 +83,7 @@ absl::Status ActiveSegment::Search(const SegmentQuery& query, uint32_t visible,
 SegmentInfo ActiveSegment::Info(uint32_t visible) const {
   const uint32_t linked = linked_.load(std::memory_order_acquire);
   return {.id = id(),
-          .state = closed() ? SegmentState::kSealing : SegmentState::kActive,
+          .state = visible == rows_.capacity() ? SegmentState::kSealing : SegmentState::kActive,
           .rows = visible,
           .live_rows = LiveRows(visible),
           .indexed_rows = linked,

@@ -23,11 +23,9 @@ namespace varve::index {
 // linkers take them from there into a growing graph, which searches walk. Every committed row is in
 // one of the two, so it can be found from its commit on.
 //
-// It is closed when it is full, or before; then it takes no more rows, and can be sealed once the
-// last of them is linked.
+// A full segment takes no more rows, and can be sealed once the last of them is linked.
 //
-// Threads: one writer appends rows (through rows()), commits them and closes; any number link and
-// search.
+// Threads: one writer appends rows (through rows()) and commits them; any number link and search.
 class ActiveSegment final : public Segment {
  public:
   // Takes up to `capacity` rows.
@@ -38,11 +36,8 @@ class ActiveSegment final : public Segment {
 
   // The writer: the first `rows` rows are in place. Linkers may take them.
   void Commit(uint32_t rows) ABSL_LOCKS_EXCLUDED(mu_);
-  // The writer: no further rows come. True when it can be sealed now.
-  bool Close() ABSL_LOCKS_EXCLUDED(mu_);
-  bool closed() const ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Takes a few rows off the tail and links them. True when that was the last of a closed segment:
+  // Takes a few rows off the tail and links them. True when that was the last of a full segment:
   // it can be sealed. Does nothing when there is nothing to take.
   bool LinkSome() ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -52,7 +47,7 @@ class ActiveSegment final : public Segment {
   // Rows numbered below `row` that are to be linked and are not linked yet, taken or not.
   uint32_t Unlinked(uint64_t row) const ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Writes the segment's file. For a closed segment, wholly linked.
+  // Writes the segment's file. For a full segment, wholly linked.
   absl::StatusOr<SegmentFileSummary> WriteTo(ByteSink* sink) const;
 
   absl::Status Search(const SegmentQuery& query, uint32_t visible,
@@ -70,18 +65,14 @@ class ActiveSegment final : public Segment {
   static constexpr uint32_t kRowsPerTurn = 32;
 
   bool Due() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return committed_ >= kGraphRowsMin || closed_;
+    return committed_ >= kGraphRowsMin || committed_ == rows_.capacity();
   }
-  // True the first time that a closed segment is wholly linked.
-  bool BecomesSealable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   SegmentRows rows_;
   const uint32_t m_;
   const uint32_t ef_construction_;
   mutable Mutex mu_;
   uint32_t committed_ ABSL_GUARDED_BY(mu_) = 0;
-  bool closed_ ABSL_GUARDED_BY(mu_) = false;
-  bool sealable_ ABSL_GUARDED_BY(mu_) = false;
   uint32_t taken_ ABSL_GUARDED_BY(mu_) = 0;
   // Turns finished out of order: first row -> end. They wait for those before them.
   std::map<uint32_t, uint32_t> finished_ ABSL_GUARDED_BY(mu_);

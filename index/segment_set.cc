@@ -1,7 +1,6 @@
 #include "index/segment_set.h"
 
 #include <algorithm>
-#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -91,34 +90,6 @@ void SegmentSet::ScheduleSealing(std::shared_ptr<ActiveSegment> active) {
   });
 }
 
-void SegmentSet::Flush(absl::AnyInvocable<void(absl::Status)> done) {
-  {
-    MutexLock lock(&mu_);
-    for (const auto& active : unsealed_) {
-      if (active->size() > 0 && active->Close()) ScheduleSealing(active);
-    }
-    for (auto& active : std::exchange(to_seal_again_, {})) ScheduleSealing(std::move(active));
-    ScheduleLinking();
-    if (!unsealed_.empty()) {
-      flush_waiters_.push_back({next_segment_id_ - 1, std::move(done)});
-      return;
-    }
-  }
-  done(absl::OkStatus());
-}
-
-std::vector<SegmentSet::FlushWaiter> SegmentSet::FinishedFlushes() {
-  uint64_t oldest = next_segment_id_;
-  for (const auto& active : unsealed_) oldest = std::min(oldest, active->id());
-  std::vector<FlushWaiter> finished;
-  auto waits = std::stable_partition(
-      flush_waiters_.begin(), flush_waiters_.end(),
-      [&](const FlushWaiter& waiter) { return waiter.last_segment_id >= oldest; });
-  std::move(waits, flush_waiters_.end(), std::back_inserter(finished));
-  flush_waiters_.erase(waits, flush_waiters_.end());
-  return finished;
-}
-
 void SegmentSet::MarkDead(const SegmentView& view, uint64_t row, uint64_t sequence) {
   // The last segment that begins at or before the row.
   auto after = std::upper_bound(
@@ -148,8 +119,7 @@ size_t SegmentSet::AppendToActive(ActiveSegment* active, const NewRows& added, s
 
 std::shared_ptr<ActiveSegment> SegmentSet::ActiveWithRoom() {
   MutexLock lock(&mu_);
-  if (unsealed_.empty() || unsealed_.back()->closed() ||
-      unsealed_.back()->rows().size() == unsealed_.back()->rows().capacity()) {
+  if (unsealed_.empty() || unsealed_.back()->rows().size() == unsealed_.back()->rows().capacity()) {
     unsealed_.push_back(std::make_shared<ActiveSegment>(next_segment_id_++, space_, options_,
                                                         options_.segment_size_threshold));
     segments_.push_back(unsealed_.back());
@@ -275,17 +245,9 @@ void SegmentSet::LinkTask() {
 
 void SegmentSet::Seal(const std::shared_ptr<ActiveSegment>& active) {
   auto sealed = storage_->Seal(*active);
-  std::vector<FlushWaiter> finished;
-  if (sealed.ok()) {
-    InstallSealed(active, *std::move(sealed));
-    MutexLock lock(&mu_);
-    finished = FinishedFlushes();
-  } else {
-    MutexLock lock(&mu_);
-    to_seal_again_.push_back(active);
-    finished = std::exchange(flush_waiters_, {});
-  }
-  for (FlushWaiter& waiter : finished) waiter.done(sealed.status());
+  if (sealed.ok()) return InstallSealed(active, *std::move(sealed));
+  MutexLock lock(&mu_);
+  to_seal_again_.push_back(active);
 }
 
 void SegmentSet::InstallSealed(const std::shared_ptr<ActiveSegment>& active,

@@ -62,7 +62,7 @@ struct SearchParams {
 class SegmentStorage {
  public:
   virtual ~SegmentStorage() = default;
-  // Makes a closed and wholly linked segment durable and opens its sealed form, which shares its
+  // Makes a full and wholly linked segment durable and opens its sealed form, which shares its
   // tombstones. Takes as long as writing a file does; runs on the linking pool. On an error the
   // segment stays as it is, and is tried again at a later commit.
   virtual absl::StatusOr<std::shared_ptr<const SealedSegment>> Seal(
@@ -78,7 +78,7 @@ struct IndexingProgress {
 // Commits come from one writer at a time. Searches run beside it on pinned views and see whole
 // commits only. Rows are linked in the background, on the pool; full segments are sealed there.
 //
-// Thread-safe, but for Commit and Flush: one caller at a time.
+// Thread-safe, but for Commit: one caller at a time.
 class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
  public:
   // `pool` must outlive the last task scheduled on it; tasks let go of a set that is gone.
@@ -101,10 +101,6 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   // above the one before. `next_row` is above every row so far.
   void Commit(uint64_t sequence, uint64_t next_row, const NewRows& added,
               absl::Span<const uint64_t> dead_rows) ABSL_LOCKS_EXCLUDED(mu_);
-
-  // Closes the active segment, however few its rows, and calls `done` once everything committed so
-  // far is sealed, or when sealing fails, with the reason. As Commit: one caller at a time.
-  void Flush(absl::AnyInvocable<void(absl::Status)> done) ABSL_LOCKS_EXCLUDED(mu_);
 
   std::shared_ptr<const SegmentView> Pin() const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -162,14 +158,6 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   // Of unsealed_, those whose sealing failed.
   std::vector<std::shared_ptr<ActiveSegment>> to_seal_again_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<const SegmentView> view_ ABSL_GUARDED_BY(mu_);
-  // Somebody who waits until every segment up to an id is sealed.
-  struct FlushWaiter {
-    uint64_t last_segment_id = 0;
-    absl::AnyInvocable<void(absl::Status)> done;
-  };
-  // Takes those out whose wait is over.
-  std::vector<FlushWaiter> FinishedFlushes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  std::vector<FlushWaiter> flush_waiters_ ABSL_GUARDED_BY(mu_);
   std::vector<absl::AnyInvocable<void()>> waiting_for_room_ ABSL_GUARDED_BY(mu_);
   uint64_t next_segment_id_ ABSL_GUARDED_BY(mu_) = 1;
   size_t link_tasks_ ABSL_GUARDED_BY(mu_) = 0;
