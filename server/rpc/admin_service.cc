@@ -65,6 +65,7 @@ absl::Status ListSegments(const ServiceContext& context, const CallControl&,
     segment->set_dead_rows(info.rows - info.live_rows);
     segment->set_indexed_rows(info.indexed_rows);
     segment->set_memory_bytes(info.memory_bytes);
+    segment->set_file_bytes(info.file_bytes);
   }
   return absl::OkStatus();
 }

@@ -38,17 +38,19 @@ absl::Status RunSegments(const std::string& name_space, Session& session) {
                       {"live_rows", segment.live_rows},
                       {"dead_rows", segment.dead_rows},
                       {"indexed_rows", segment.indexed_rows},
-                      {"memory_bytes", segment.memory_bytes}});
+                      {"memory_bytes", segment.memory_bytes},
+                      {"file_bytes", segment.file_bytes}});
     }
     session.PrintJson({{"segments", list}});
     return absl::OkStatus();
   }
-  Table table({"ID", "STATE", "ROWS", "LIVE", "DEAD", "INDEXED", "MEMORY"});
+  Table table({"ID", "STATE", "ROWS", "LIVE", "DEAD", "INDEXED", "MEMORY", "FILE"});
   for (const Segment& segment : segments) {
     table.Add({StrCat(segment.id), std::string(StateName(segment.state)), Thousands(segment.rows),
                Thousands(segment.live_rows), Thousands(segment.dead_rows),
                Thousands(segment.indexed_rows),
-               Megabytes(static_cast<double>(segment.memory_bytes))});
+               Megabytes(static_cast<double>(segment.memory_bytes)),
+               Megabytes(static_cast<double>(segment.file_bytes))});
   }
   session.out() << table.Text();
   return absl::OkStatus();

@@ -100,7 +100,8 @@ struct Segment {
   uint64_t live_rows = 0;
   uint64_t dead_rows = 0;
   uint64_t indexed_rows = 0;  // found by a graph walk; the rest is scanned exactly
-  uint64_t memory_bytes = 0;
+  uint64_t memory_bytes = 0;  // without the mapped file
+  uint64_t file_bytes = 0;    // 0 while it has no file
 };
 
 struct IndexingProgress {

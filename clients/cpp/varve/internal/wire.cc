@@ -288,7 +288,8 @@ Segment FromWire(const v1::Segment& segment) {
           .live_rows = segment.live_rows(),
           .dead_rows = segment.dead_rows(),
           .indexed_rows = segment.indexed_rows(),
-          .memory_bytes = segment.memory_bytes()};
+          .memory_bytes = segment.memory_bytes(),
+          .file_bytes = segment.file_bytes()};
 }
 
 IndexingProgress FromWire(const v1::WatchIndexingResponse& progress) {
