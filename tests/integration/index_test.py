@@ -1,5 +1,7 @@
 """The index as clients see it: segments, progress, options, and its return after a restart."""
 
+import time
+
 import grpc
 import numpy as np
 import pytest
@@ -58,8 +60,13 @@ def test_segments_are_sealed_at_the_threshold_and_searched_together(api, ns):
     # Few rows at the end are scanned, not linked.
     assert [s.indexed_rows for s in segments[:-1]] == [s.rows for s in segments[:-1]]
     assert all(segment.memory_bytes > 0 for segment in segments)
+    deadline = time.monotonic() + CALL_SECONDS
+    while segments[0].state != v1.SEGMENT_STATE_SEALED and time.monotonic() < deadline:
+        segments = api.segments(ns)  # linked already; its file is being written
     assert segments[0].state == v1.SEGMENT_STATE_SEALED
+    assert segments[0].file_bytes > 1_000 * DIMENSION * 4
     assert segments[-1].state == v1.SEGMENT_STATE_ACTIVE
+    assert segments[-1].file_bytes == 0
     assert recall(api, ns, vectors, np.arange(4_500)) > 0.97
 
 
