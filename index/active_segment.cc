@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/status_macros.h"
+#include "index/graph_repair.h"
 
 namespace varve::index {
 
@@ -17,6 +18,18 @@ ActiveSegment::ActiveSegment(uint64_t id, VectorSpace space, const IndexOptions&
 void ActiveSegment::Commit(uint32_t rows) {
   MutexLock lock(&mu_);
   committed_ = rows;
+}
+
+bool ActiveSegment::Close() {
+  MutexLock lock(&mu_);
+  if (Ended()) return false;  // whoever links the last row says so
+  closed_ = true;
+  return linked_.load(std::memory_order_relaxed) == committed_;
+}
+
+bool ActiveSegment::TakesRows() const {
+  MutexLock lock(&mu_);
+  return !Ended();
 }
 
 bool ActiveSegment::LinkSome() {
@@ -43,7 +56,7 @@ bool ActiveSegment::LinkSome() {
   }
   const bool advanced = linked != linked_.load(std::memory_order_relaxed);
   linked_.store(linked, std::memory_order_release);
-  return advanced && linked == rows_.capacity();
+  return advanced && Ended() && linked == committed_;
 }
 
 uint32_t ActiveSegment::Waiting() const {
@@ -60,7 +73,9 @@ uint32_t ActiveSegment::Unlinked(uint64_t row) const {
 
 absl::StatusOr<SegmentFileSummary> ActiveSegment::WriteTo(ByteSink* sink) const {
   const uint32_t rows = rows_.size();
-  return WriteSegment(id(), space(), *this, rows, builder_->Freeze(rows), sink);
+  GraphArrays graph = builder_->Freeze(rows);
+  ConnectUnreachable(space(), *this, &graph);
+  return WriteSegment(id(), space(), *this, rows, graph, sink);
 }
 
 absl::Status ActiveSegment::Search(const SegmentQuery& query, uint32_t visible,
@@ -83,7 +98,7 @@ absl::Status ActiveSegment::Search(const SegmentQuery& query, uint32_t visible,
 SegmentInfo ActiveSegment::Info(uint32_t visible) const {
   const uint32_t linked = linked_.load(std::memory_order_acquire);
   return {.id = id(),
-          .state = visible == rows_.capacity() ? SegmentState::kSealing : SegmentState::kActive,
+          .state = TakesRows() ? SegmentState::kActive : SegmentState::kSealing,
           .rows = visible,
           .live_rows = LiveRows(visible),
           .indexed_rows = linked,

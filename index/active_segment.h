@@ -23,7 +23,8 @@ namespace varve::index {
 // linkers take them from there into a growing graph, which searches walk. Every committed row is in
 // one of the two, so it can be found from its commit on.
 //
-// A full segment takes no more rows, and can be sealed once the last of them is linked.
+// A segment that is full, or was closed before, takes no more rows, and can be sealed once the last
+// of them is linked.
 //
 // Threads: one writer appends rows (through rows()) and commits them; any number link and search.
 class ActiveSegment final : public Segment {
@@ -33,12 +34,18 @@ class ActiveSegment final : public Segment {
 
   // The writer's alone, but for reading what has been committed.
   SegmentRows& rows() { return rows_; }
+  uint32_t capacity() const { return static_cast<uint32_t>(rows_.capacity()); }
 
   // The writer: the first `rows` rows are in place. Linkers may take them.
   void Commit(uint32_t rows) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Takes a few rows off the tail and links them. True when that was the last of a full segment:
-  // it can be sealed. Does nothing when there is nothing to take.
+  // The writer: no more rows will come. True when all are linked already, and it was not closed
+  // before: it can be sealed.
+  bool Close() ABSL_LOCKS_EXCLUDED(mu_);
+  bool TakesRows() const ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Takes a few rows off the tail and links them. True when that was the last of a segment that takes
+  // no more: it can be sealed. Does nothing when there is nothing to take.
   bool LinkSome() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Rows that wait for a linker to take them. A few rows are better scanned than linked, so none
@@ -47,7 +54,7 @@ class ActiveSegment final : public Segment {
   // Rows numbered below `row` that are to be linked and are not linked yet, taken or not.
   uint32_t Unlinked(uint64_t row) const ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Writes the segment's file. For a full segment, wholly linked.
+  // Writes the segment's file. For one that can be sealed.
   absl::StatusOr<SegmentFileSummary> WriteTo(ByteSink* sink) const;
 
   absl::Status Search(const SegmentQuery& query, uint32_t visible,
@@ -64,8 +71,11 @@ class ActiveSegment final : public Segment {
   // Rows a linker takes at a time.
   static constexpr uint32_t kRowsPerTurn = 32;
 
+  bool Ended() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return closed_ || committed_ == rows_.capacity();
+  }
   bool Due() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return committed_ >= kGraphRowsMin || committed_ == rows_.capacity();
+    return committed_ >= kGraphRowsMin || Ended();
   }
 
   SegmentRows rows_;
@@ -73,6 +83,7 @@ class ActiveSegment final : public Segment {
   const uint32_t ef_construction_;
   mutable Mutex mu_;
   uint32_t committed_ ABSL_GUARDED_BY(mu_) = 0;
+  bool closed_ ABSL_GUARDED_BY(mu_) = false;
   uint32_t taken_ ABSL_GUARDED_BY(mu_) = 0;
   // Turns finished out of order: first row -> end. They wait for those before them.
   std::map<uint32_t, uint32_t> finished_ ABSL_GUARDED_BY(mu_);

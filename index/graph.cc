@@ -3,6 +3,12 @@
 #include "base/str_cat.h"
 
 namespace varve::index {
+namespace {
+
+// More levels than a graph of 2^32 nodes comes to; a damaged file may say anything.
+constexpr uint32_t kLevelMax = 64;
+
+}  // namespace
 
 void GraphArrays::AddLevel(uint32_t node, int level, absl::Span<const uint32_t> links) {
   uint32_t* list = nullptr;
@@ -16,6 +22,29 @@ void GraphArrays::AddLevel(uint32_t node, int level, absl::Span<const uint32_t> 
   }
   list[0] = static_cast<uint32_t>(links.size());
   std::copy(links.begin(), links.end(), list + 1);
+}
+
+bool GraphArrays::AddLink(uint32_t from, uint32_t to) {
+  uint32_t* list = &base_[size_t{from} * (2 * m_ + 1)];
+  if (list[0] == 2 * m_) return false;
+  list[++list[0]] = to;
+  return true;
+}
+
+void GraphArrays::ReplaceLink(uint32_t from, uint32_t to) {
+  uint32_t* list = &base_[size_t{from} * (2 * m_ + 1)];
+  list[list[0]] = to;
+}
+
+std::vector<uint8_t> GraphView::Levels() const {
+  std::vector<uint8_t> levels(nodes(), 0);
+  uint32_t end = static_cast<uint32_t>(upper_.size() / (m_ + 1));
+  for (uint32_t node = nodes(); node-- > 0;) {
+    if (upper_offsets_[node] == kNoNode) continue;
+    levels[node] = static_cast<uint8_t>(std::min(end - upper_offsets_[node], kLevelMax));
+    end = upper_offsets_[node];
+  }
+  return levels;
 }
 
 absl::Status GraphView::Verify() const {
@@ -39,11 +68,15 @@ absl::Status GraphView::Verify() const {
   if (absl::Status status = check(base_, 2 * m_, "level 0"); !status.ok()) return status;
   if (absl::Status status = check(upper_, m_, "an upper level"); !status.ok()) return status;
   const size_t lists = upper_.size() / (m_ + 1);
+  size_t begin = 0;  // where the next node's lists may be
   for (uint32_t node = 0; node < nodes(); ++node) {
-    if (upper_offsets_[node] != kNoNode && upper_offsets_[node] >= lists) {
-      return absl::DataLossError(
-          StrCat("node ", node, " has its upper links at ", upper_offsets_[node], " of ", lists));
+    const uint32_t offset = upper_offsets_[node];
+    if (offset == kNoNode) continue;
+    if (offset < begin || offset >= lists) {
+      return absl::DataLossError(StrCat("node ", node, " has its upper links at ", offset,
+                                        ", wanted at ", begin, " to ", lists, " lists"));
     }
+    begin = size_t{offset} + 1;
   }
   return absl::OkStatus();
 }

@@ -46,8 +46,11 @@ class GraphView {
                       : List(upper_, uint64_t{upper_offsets_[node]} + (level - 1), m_);
   }
 
+  // The level of every node: how many lists it has in the upper levels. Of a graph that verifies.
+  std::vector<uint8_t> Levels() const;
+
   // DataLoss unless every list has a length it can have, links to nodes that exist, and every node
-  // above level 0 has lists of its own.
+  // above level 0 has lists of its own, in order of node.
   absl::Status Verify() const;
 
  private:
@@ -71,9 +74,14 @@ class GraphArrays {
   GraphArrays(uint32_t nodes, uint32_t m)
       : m_(m), base_(size_t{nodes} * (2 * m + 1)), upper_offsets_(nodes, kNoNode) {}
 
-  // Links of a node, level 0 first, then level 1 and up without gaps.
+  // Links of a node, level 0 first, then level 1 and up without gaps; nodes in their order.
   void AddLevel(uint32_t node, int level, absl::Span<const uint32_t> links);
   void set_entry(EntryPoint entry) { entry_ = entry; }
+
+  // Links from a node at level 0; false, and nothing is done, when its list is full.
+  bool AddLink(uint32_t from, uint32_t to);
+  // The same in the place of the last link of a full list.
+  void ReplaceLink(uint32_t from, uint32_t to);
 
   GraphView view() const { return {m_, entry_, base_, upper_offsets_, upper_}; }
   absl::Span<const uint32_t> base() const { return base_; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -13,9 +14,9 @@ namespace varve::index {
 namespace {
 
 using Hnsw = hnswlib::HierarchicalNSW<float>;
+using Candidate = std::pair<float, hnswlib::tableint>;
 using Candidates =
-    std::priority_queue<std::pair<float, hnswlib::tableint>,
-                        std::vector<std::pair<float, hnswlib::tableint>>, Hnsw::CompareByFirst>;
+    std::priority_queue<Candidate, std::vector<Candidate>, Hnsw::CompareByFirst>;
 
 // hnswlib's idea of a vector is a pointer to one of the segment's: nothing is stored twice.
 class PointerSpace : public hnswlib::SpaceInterface<float> {
@@ -26,6 +27,10 @@ class PointerSpace : public hnswlib::SpaceInterface<float> {
   size_t get_data_size() override { return sizeof(const float*); }
   hnswlib::DISTFUNC<float> get_dist_func() override { return &Distance; }
   void* get_dist_func_param() override { return this; }
+
+  float RawDistance(const float* a, const float* b) const {
+    return distance_(a, b, padded_dimension_);
+  }
 
  private:
   static float Distance(const void* a, const void* b, const void* space) {
@@ -111,6 +116,34 @@ struct GraphBuilder::Impl {
     return nearest;
   }
 
+  // The links that an adopted node takes along.
+  std::vector<uint32_t> SurvivingLinks(const GraphView& graph, uint32_t node, int level,
+                                       absl::Span<const uint32_t> renumbered) const {
+    std::vector<uint32_t> links;
+    for (uint32_t link : graph.Links(node, level)) {
+      if (renumbered[link] != kNoNode) links.push_back(renumbered[link]);
+    }
+    const float* const vector = rows->vector(renumbered[node]);
+    for (uint32_t dropped : graph.Links(node, level)) {
+      if (renumbered[dropped] != kNoNode) continue;
+      Candidate nearest{std::numeric_limits<float>::max(), kNoNode};
+      for (uint32_t link : graph.Links(dropped, level)) {
+        const uint32_t heir = renumbered[link];
+        if (heir == kNoNode || link == node) continue;
+        if (std::find(links.begin(), links.end(), heir) != links.end()) continue;
+        nearest = std::min(nearest, {space.RawDistance(vector, rows->vector(heir)), heir});
+      }
+      if (nearest.second != kNoNode) links.push_back(nearest.second);
+    }
+    return links;
+  }
+
+  void SetLinks(uint32_t node, int level, absl::Span<const uint32_t> links) {
+    hnswlib::linklistsizeint* list = hnsw.get_linklist_at_level(node, level);
+    hnsw.setListCount(list, static_cast<uint16_t>(links.size()));
+    std::copy(links.begin(), links.end(), list + 1);
+  }
+
   float Distance(const void* data, uint32_t node) {
     return hnsw.fstdistfunc_(data, hnsw.getDataByInternalId(node), &space);
   }
@@ -161,6 +194,19 @@ void GraphBuilder::Insert(uint32_t node) {
   }
   MutexLock lock(&impl.entry_mu);
   if (level > impl.entry.level) impl.entry = {node, level};
+}
+
+void GraphBuilder::Adopt(const GraphView& graph, uint32_t node, int level,
+                         absl::Span<const uint32_t> renumbered) {
+  Impl& impl = *impl_;
+  const uint32_t adopted = renumbered[node];
+  if (adopted == kNoNode) return;
+  impl.PrepareSlot(adopted, level);
+  for (int l = 0; l <= level; ++l) {
+    impl.SetLinks(adopted, l, impl.SurvivingLinks(graph, node, l, renumbered));
+  }
+  MutexLock lock(&impl.entry_mu);
+  if (impl.entry.node == kNoNode || level > impl.entry.level) impl.entry = {adopted, level};
 }
 
 EntryPoint GraphBuilder::entry() const {

@@ -31,6 +31,15 @@ class GraphBuilder {
   // Links the row at ordinal `node`, once. Its vector must be in place.
   void Insert(uint32_t node);
 
+  // Makes node `renumbered[node]` out of `node` of a finished graph of the same rows under other
+  // ordinals, links and all. Nodes that became kNoNode are left out: in their place comes, of the
+  // nodes that they linked to themselves, the nearest (after the delete consolidation of
+  // FreshDiskANN: Singh et al. 2021). Far cheaper than inserting. `level` is the node's, m the same.
+  //
+  // Different nodes may be adopted at once; nothing may be inserted before the last of them is.
+  void Adopt(const GraphView& graph, uint32_t node, int level,
+             absl::Span<const uint32_t> renumbered);
+
   EntryPoint entry() const;
 
   // Copies the links of a node at a level it has to `buffer` (MaxLinks() of them fit).

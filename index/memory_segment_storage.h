@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "base/status_macros.h"
 #include "hwy/aligned_allocator.h"
-#include "index/segment_set.h"
+#include "index/segment_storage.h"
 
 namespace varve::index {
 
@@ -39,13 +39,17 @@ struct AlignedBytes {
 // SegmentStorage in memory, for tests: segments take the form of files, but stay in buffers.
 class MemorySegmentStorage final : public SegmentStorage {
  public:
-  absl::StatusOr<std::shared_ptr<const SealedSegment>> Seal(const ActiveSegment& segment) override {
+  absl::StatusOr<std::shared_ptr<const SealedSegment>> Write(uint64_t, const VectorSpace& space,
+                                                             std::shared_ptr<Tombstones> tombstones,
+                                                             Writer write) override {
     StringSink sink;
-    VARVE_RETURN_IF_ERROR(segment.WriteTo(&sink).status());
+    VARVE_RETURN_IF_ERROR(write(&sink).status());
     auto file = std::make_shared<const AlignedBytes>(sink.contents());
-    return SealedSegment::Open(file->bytes, "in memory", file, segment.space(),
-                               segment.tombstones());
+    return SealedSegment::Open(file->bytes, "in memory", file, space, std::move(tombstones));
   }
+  absl::Status Install(const SegmentChange&) override { return absl::OkStatus(); }
+  void Discard(uint64_t) override {}
+  void Close() override {}
 };
 
 }  // namespace varve::index

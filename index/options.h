@@ -20,6 +20,8 @@ struct IndexOptions {
   uint32_t segment_size_threshold = 50'000;
   uint32_t parallel_insert_threshold = 256;
   uint32_t max_unindexed_rows = 1'000'000;
+  uint32_t tombstone_rebuild_pct = 20;
+  bool auto_compaction = true;
 };
 
 }  // namespace varve::index

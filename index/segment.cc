@@ -88,7 +88,7 @@ absl::StatusOr<std::shared_ptr<const SealedSegment>> SealedSegment::Open(
                " and ", space.dimension()));
   }
   return std::shared_ptr<const SealedSegment>(
-      new SealedSegment(layout, std::move(owner), space, std::move(tombstones)));
+      new SealedSegment(file, name, layout, std::move(owner), space, std::move(tombstones)));
 }
 
 absl::Status SealedSegment::Search(const SegmentQuery& query, uint32_t visible,

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -30,10 +31,11 @@ struct SegmentQuery {
   const CallControl* control = nullptr;
 };
 
-enum class SegmentState : uint8_t { kActive, kSealing, kSealed };
+enum class SegmentState : uint8_t { kActive, kSealing, kSealed, kCompacting };
 
 struct SegmentInfo {
-  uint64_t id = 0;  // ascending with age
+  uint64_t id = 0;     // unique in its set, not used again
+  uint32_t level = 0;  // size class: see SegmentLevel
   SegmentState state = SegmentState::kActive;
   uint64_t rows = 0;  // live and dead
   uint64_t live_rows = 0;
@@ -136,6 +138,13 @@ class SealedSegment final : public Segment {
   SegmentInfo Info(uint32_t visible) const override;
   uint32_t size() const override { return layout_.header.rows; }
 
+  // Reads the whole file: see VerifySegment.
+  absl::Status Verify() const { return VerifySegment(file_, layout_, name_); }
+
+  SegmentFileSummary file_summary() const {
+    return {.bytes = layout_.footer.file_bytes, .crc32c = layout_.footer.file_crc32c};
+  }
+
   uint64_t row(uint32_t ordinal) const override { return layout_.rows[ordinal]; }
   std::string_view label(uint32_t ordinal) const override;
   const float* vector(uint32_t ordinal) const override {
@@ -144,12 +153,17 @@ class SealedSegment final : public Segment {
   const GraphView& graph() const { return layout_.graph; }
 
  private:
-  SealedSegment(const SegmentLayout& layout, std::shared_ptr<const void> owner,
-                const VectorSpace& space, std::shared_ptr<Tombstones> tombstones)
+  SealedSegment(std::string_view file, std::string_view name, const SegmentLayout& layout,
+                std::shared_ptr<const void> owner, const VectorSpace& space,
+                std::shared_ptr<Tombstones> tombstones)
       : Segment(layout.header.segment_id, space, std::move(tombstones)),
+        file_(file),
+        name_(name),
         layout_(layout),
         owner_(std::move(owner)) {}
 
+  const std::string_view file_;
+  const std::string name_;  // in errors
   const SegmentLayout layout_;
   const std::shared_ptr<const void> owner_;
 };

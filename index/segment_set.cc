@@ -5,37 +5,41 @@
 #include <utility>
 
 #include "base/status_macros.h"
-#include "index/top_k.h"
 
 namespace varve::index {
 namespace {
 
 constexpr uint64_t kAllRows = std::numeric_limits<uint64_t>::max();
+constexpr uint64_t kAllSegments = std::numeric_limits<uint64_t>::max();
 
-// A candidate of any segment.
-struct Found {
-  float distance = 0;
-  uint64_t row = 0;
-  const Segment* segment = nullptr;
-  uint32_t ordinal = 0;
+// While rows wait to be linked, one turn of so many is a compaction's.
+constexpr uint64_t kTurnsPerCompactionTurn = 16;
 
-  friend bool operator<(const Found& a, const Found& b) {
-    return a.distance != b.distance ? a.distance < b.distance : a.row < b.row;
-  }
-};
+// The memory that the vectors of an active segment begun on a backlog may take.
+constexpr uint64_t kBacklogSegmentBytes = uint64_t{1} << 30;
+
+// What failed once (a full disk, say) is likely to fail again at once.
+constexpr absl::Duration kCompactionRetryDelay = absl::Seconds(30);
+
+absl::Status Stopped() { return absl::CancelledError("the namespace is being closed"); }
+
+std::shared_ptr<const SealedSegment> AsSealed(const std::shared_ptr<const Segment>& segment) {
+  return std::dynamic_pointer_cast<const SealedSegment>(segment);
+}
 
 }  // namespace
 
 std::shared_ptr<SegmentSet> SegmentSet::Create(VectorSpace space, const IndexOptions& options,
-                                               ThreadPool* pool,
+                                               const IndexResources& resources,
                                                std::unique_ptr<SegmentStorage> storage) {
-  return std::make_shared<SegmentSet>(space, options, pool, std::move(storage));
+  return std::make_shared<SegmentSet>(space, options, resources, std::move(storage));
 }
 
-SegmentSet::SegmentSet(VectorSpace space, const IndexOptions& options, ThreadPool* pool,
-                       std::unique_ptr<SegmentStorage> storage)
+SegmentSet::SegmentSet(VectorSpace space, const IndexOptions& options,
+                       const IndexResources& resources, std::unique_ptr<SegmentStorage> storage)
     : space_(space),
-      pool_(pool),
+      pool_(resources.pool),
+      gate_(resources.gate),
       storage_(std::move(storage)),
       options_(options),
       view_(std::make_shared<SegmentView>()) {}
@@ -49,9 +53,11 @@ void SegmentSet::Restore(uint64_t sequence, uint64_t next_row,
   segments_.assign(sealed.begin(), sealed.end());
   next_segment_id_ = next_segment_id;
   Publish(sequence, next_row, live_rows);
+  Schedule();
 }
 
 void SegmentSet::RestoreRows(const NewRows& rows) {
+  MutexLock commit_lock(&commit_mu_);
   std::shared_ptr<ActiveSegment> active;
   {
     MutexLock lock(&mu_);
@@ -67,11 +73,12 @@ void SegmentSet::RestoreRows(const NewRows& rows) {
   segments_.insert(after, active);
   unsealed_.push_back(active);
   Publish(view_->sequence, view_->next_row, view_->live_rows + rows.rows.size());
-  ScheduleLinking();
+  Schedule();
 }
 
 void SegmentSet::Commit(uint64_t sequence, uint64_t next_row, const NewRows& added,
                         absl::Span<const uint64_t> dead_rows) {
+  MutexLock commit_lock(&commit_mu_);
   const std::shared_ptr<const SegmentView> before = Pin();
   for (uint64_t row : dead_rows) MarkDead(*before, row, sequence);
   for (size_t done = 0; done < added.rows.size();) {
@@ -80,14 +87,8 @@ void SegmentSet::Commit(uint64_t sequence, uint64_t next_row, const NewRows& add
   MutexLock lock(&mu_);
   for (const auto& active : unsealed_) active->Commit(active->size());
   Publish(sequence, next_row, before->live_rows + added.rows.size() - dead_rows.size());
-  ScheduleLinking();
   for (auto& active : std::exchange(to_seal_again_, {})) ScheduleSealing(std::move(active));
-}
-
-void SegmentSet::ScheduleSealing(std::shared_ptr<ActiveSegment> active) {
-  pool_->Schedule([weak = weak_from_this(), active = std::move(active)] {
-    if (auto set = weak.lock()) set->Seal(active);
-  });
+  Schedule();
 }
 
 void SegmentSet::MarkDead(const SegmentView& view, uint64_t row, uint64_t sequence) {
@@ -119,12 +120,24 @@ size_t SegmentSet::AppendToActive(ActiveSegment* active, const NewRows& added, s
 
 std::shared_ptr<ActiveSegment> SegmentSet::ActiveWithRoom() {
   MutexLock lock(&mu_);
-  if (unsealed_.empty() || unsealed_.back()->rows().size() == unsealed_.back()->rows().capacity()) {
-    unsealed_.push_back(std::make_shared<ActiveSegment>(next_segment_id_++, space_, options_,
-                                                        options_.segment_size_threshold));
+  const auto has_room = [](const ActiveSegment& active) {
+    return active.TakesRows() && active.size() < active.capacity();
+  };
+  if (unsealed_.empty() || !has_room(*unsealed_.back())) {
+    unsealed_.push_back(
+        std::make_shared<ActiveSegment>(next_segment_id_++, space_, options_, NextCapacity()));
     segments_.push_back(unsealed_.back());
   }
   return unsealed_.back();
+}
+
+// Rows that wait by now are as many as will be linked before the segment that is begun now: where
+// they outnumber a segment, it is as large as the backlog, so that it need not be merged from many.
+uint32_t SegmentSet::NextCapacity() const {
+  const uint64_t most =
+      std::min(kBacklogSegmentBytes / (space_.padded_dimension() * sizeof(float)), kSegmentRowsMax);
+  const uint64_t backlog = std::min(UnlinkedRows(kAllRows), most);
+  return static_cast<uint32_t>(std::max<uint64_t>(backlog, options_.segment_size_threshold));
 }
 
 void SegmentSet::Publish(uint64_t sequence, uint64_t next_row, uint64_t live_rows) {
@@ -144,36 +157,6 @@ std::shared_ptr<const SegmentView> SegmentSet::Pin() const {
   return view_;
 }
 
-absl::StatusOr<std::vector<Neighbor>> SegmentSet::Search(const SegmentView& view,
-                                                         const float* query,
-                                                         const SearchParams& params,
-                                                         const CallControl& control) const {
-  const SegmentQuery segment_query{.vector = query,
-                                   .ef = params.exact ? params.k : std::max(params.ef, params.k),
-                                   .exact = params.exact,
-                                   .sequence = view.sequence,
-                                   .control = &control};
-  TopK<Found> best(params.k);
-  for (const SegmentView::Part& part : view.parts) {
-    TopK<Candidate> nearest(segment_query.ef);
-    VARVE_RETURN_IF_ERROR(part.segment->Search(segment_query, part.visible, &nearest));
-    for (const Candidate& candidate : nearest.TakeSorted()) {
-      const Found found{candidate.distance, part.segment->row(candidate.ordinal),
-                        part.segment.get(), candidate.ordinal};
-      if (!best.Wants(found)) break;
-      best.Offer(found);
-    }
-  }
-  std::vector<Neighbor> neighbors;
-  neighbors.reserve(best.size());
-  for (const Found& found : best.TakeSorted()) {
-    neighbors.push_back({.distance = space_.Report(found.distance),
-                         .row = found.row,
-                         .label = found.segment->label(found.ordinal)});
-  }
-  return neighbors;
-}
-
 void SegmentSet::WhenRoom(absl::AnyInvocable<void()> ready) {
   {
     MutexLock lock(&mu_);
@@ -185,15 +168,53 @@ void SegmentSet::WhenRoom(absl::AnyInvocable<void()> ready) {
   ready();
 }
 
-void SegmentSet::SetOptions(const IndexOptions& options) {
-  MutexLock lock(&mu_);
-  options_ = options;
-  ScheduleLinking();
+void SegmentSet::Flush(Done done) {
+  {
+    MutexLock commit_lock(&commit_mu_);
+    MutexLock lock(&mu_);
+    waiting_flushes_.push_back({next_segment_id_ - 1, std::move(done)});
+    if (!unsealed_.empty() && unsealed_.back()->Close()) ScheduleSealing(unsealed_.back());
+    for (auto& active : std::exchange(to_seal_again_, {})) ScheduleSealing(std::move(active));
+  }
+  Settle();
 }
 
-void SegmentSet::StopLinking() {
+void SegmentSet::Compact(Done done) {
+  const uint64_t before_row = Pin()->next_row;
+  Flush([weak = weak_from_this(), before_row, done = std::move(done)](absl::Status status) mutable {
+    const auto set = weak.lock();
+    if (!status.ok() || set == nullptr) return done(std::move(status));
+    {
+      MutexLock lock(&set->mu_);
+      set->waiting_compacts_.push_back({before_row, std::move(done)});
+    }
+    set->Settle();
+  });
+}
+
+void SegmentSet::SetOptions(const IndexOptions& options) {
+  {
+    MutexLock lock(&mu_);
+    options_ = options;
+  }
+  Settle();
+}
+
+void SegmentSet::Stop() {
+  storage_->Close();
+  {
+    MutexLock lock(&mu_);
+    stopped_ = true;
+    compaction_ = nullptr;
+    LeaveGate();
+  }
+  Settle();
+}
+
+bool SegmentSet::Idle() const {
   MutexLock lock(&mu_);
-  stopped_ = true;
+  return tasks_ == 0 && WaitingRows() == 0 && to_seal_again_.empty() && compaction_ == nullptr &&
+         waiting_for_room_.empty() && waiting_flushes_.empty() && waiting_compacts_.empty();
 }
 
 uint64_t SegmentSet::UnlinkedRows(uint64_t before_row) const {
@@ -202,52 +223,127 @@ uint64_t SegmentSet::UnlinkedRows(uint64_t before_row) const {
   return rows;
 }
 
-void SegmentSet::ScheduleLinking() {
+uint64_t SegmentSet::WaitingRows() const {
+  uint64_t rows = 0;
+  for (const auto& active : unsealed_) rows += active->Waiting();
+  return rows;
+}
+
+void SegmentSet::Schedule() {
   if (stopped_) return;
-  uint64_t waiting = 0;
-  for (const auto& active : unsealed_) waiting += active->Waiting();
+  BeginCompaction();
   size_t wanted = 0;
-  if (waiting > 0) wanted = waiting < options_.parallel_insert_threshold ? 1 : pool_->threads();
-  for (; link_tasks_ < wanted; ++link_tasks_) {
+  if (const uint64_t waiting = WaitingRows(); waiting > 0) {
+    wanted = waiting < options_.parallel_insert_threshold ? 1 : pool_->threads();
+  }
+  if (in_gate_ && compaction_->HasWork()) {
+    // Half of the threads, unless somebody waits for it.
+    const size_t threads = waiting_compacts_.empty() ? (pool_->threads() + 1) / 2 : pool_->threads();
+    wanted = std::max(wanted, threads);
+  }
+  for (; tasks_ < wanted; ++tasks_) {
     pool_->Schedule([weak = weak_from_this()] {
-      if (auto set = weak.lock()) set->LinkTask();
+      if (auto set = weak.lock()) set->Task();
     });
   }
 }
 
-std::shared_ptr<ActiveSegment> SegmentSet::NextToLink() {
-  for (const auto& active : unsealed_) {
-    if (active->Waiting() > 0) return active;
-  }
-  return nullptr;
-}
-
-void SegmentSet::LinkTask() {
-  std::shared_ptr<ActiveSegment> active;
-  {
-    MutexLock lock(&mu_);
-    active = NextToLink();
-  }
-  if (active != nullptr && active->LinkSome()) Seal(active);
-
-  // One turn is over: what is left is scheduled anew, behind the turns of other namespaces.
+void SegmentSet::Settle() {
   std::vector<absl::AnyInvocable<void()>> ready;
   {
     MutexLock lock(&mu_);
-    --link_tasks_;
-    ScheduleLinking();
-    if (!waiting_for_room_.empty() && UnlinkedRows(kAllRows) < options_.max_unindexed_rows) {
-      ready = std::exchange(waiting_for_room_, {});
+    Schedule();
+    ready = TakeReady();
+  }
+  for (auto& call : ready) call();
+}
+
+std::vector<absl::AnyInvocable<void()>> SegmentSet::TakeReady() {
+  if (stopped_ || UnlinkedRows(kAllRows) < options_.max_unindexed_rows) {
+    for (auto& room : std::exchange(waiting_for_room_, {})) ready_.push_back(std::move(room));
+  }
+  if (stopped_) {
+    EndFlushes(kAllSegments, Stopped());
+    EndCompacts(Stopped());
+    return std::exchange(ready_, {});
+  }
+  uint64_t first_unsealed = kAllSegments;
+  for (const auto& active : unsealed_) first_unsealed = std::min(first_unsealed, active->id());
+  EndFlushes(first_unsealed, absl::OkStatus());
+  if (compaction_ == nullptr && !PlanNext().has_value()) EndCompacts(absl::OkStatus());
+  return std::exchange(ready_, {});
+}
+
+void SegmentSet::EndFlushes(uint64_t before_segment_id, const absl::Status& status) {
+  std::vector<WaitingFlush> left;
+  for (WaitingFlush& flush : waiting_flushes_) {
+    if (flush.last_segment_id < before_segment_id) {
+      ready_.push_back([done = std::move(flush.done), status]() mutable { done(status); });
+    } else {
+      left.push_back(std::move(flush));
     }
   }
-  for (auto& resume : ready) resume();
+  waiting_flushes_ = std::move(left);
+}
+
+void SegmentSet::EndCompacts(const absl::Status& status) {
+  for (WaitingCompact& compact : std::exchange(waiting_compacts_, {})) {
+    ready_.push_back([done = std::move(compact.done), status]() mutable { done(status); });
+  }
+}
+
+void SegmentSet::Task() {
+  const Work work = NextWork();
+  if (work.link != nullptr && work.link->LinkSome()) Seal(work.link);
+  if (work.compact != nullptr && work.compact->Work()) FinishCompaction(work.compact);
+  // One turn is over: what is left is scheduled anew, behind the turns of other namespaces.
+  {
+    MutexLock lock(&mu_);
+    --tasks_;
+  }
+  Settle();
+}
+
+SegmentSet::Work SegmentSet::NextWork() {
+  MutexLock lock(&mu_);
+  if (stopped_) return {};
+  const bool may_compact = in_gate_ && compaction_->HasWork();
+  if (!may_compact || ++turns_ % kTurnsPerCompactionTurn != 0) {
+    for (const auto& active : unsealed_) {
+      if (active->Waiting() > 0) return {.link = active};
+    }
+  }
+  if (may_compact) return {.compact = compaction_};
+  return {};
+}
+
+void SegmentSet::ScheduleSealing(std::shared_ptr<ActiveSegment> active) {
+  pool_->Schedule([weak = weak_from_this(), active = std::move(active)] {
+    if (auto set = weak.lock()) {
+      set->Seal(active);
+      set->Settle();
+    }
+  });
 }
 
 void SegmentSet::Seal(const std::shared_ptr<ActiveSegment>& active) {
-  auto sealed = storage_->Seal(*active);
-  if (sealed.ok()) return InstallSealed(active, *std::move(sealed));
+  const absl::Status status = WriteSealed(active);
+  if (status.ok()) return;
   MutexLock lock(&mu_);
   to_seal_again_.push_back(active);
+  EndFlushes(kAllSegments, status);
+}
+
+absl::Status SegmentSet::WriteSealed(const std::shared_ptr<ActiveSegment>& active) {
+  VARVE_ASSIGN_OR_RETURN(
+      auto sealed, storage_->Write(active->id(), space_, active->tombstones(),
+                                   [&](ByteSink* sink) { return active->WriteTo(sink); }));
+  if (absl::Status status = storage_->Install({.made = sealed.get()}); !status.ok()) {
+    storage_->Discard(active->id());
+    return status;
+  }
+  InstallSealed(active, std::move(sealed));
+  return absl::OkStatus();
 }
 
 void SegmentSet::InstallSealed(const std::shared_ptr<ActiveSegment>& active,
@@ -262,12 +358,149 @@ void SegmentSet::InstallSealed(const std::shared_ptr<ActiveSegment>& active,
   view_ = std::move(view);
 }
 
+bool SegmentSet::MayCompact() const {
+  return options_.auto_compaction || !waiting_compacts_.empty();
+}
+
+std::optional<CompactionPlan> SegmentSet::PlanNext() const {
+  uint64_t before_row = waiting_compacts_.empty() ? kAllRows : 0;
+  for (const WaitingCompact& compact : waiting_compacts_) {
+    before_row = std::max(before_row, compact.before_row);
+  }
+  std::vector<SegmentShape> shapes;
+  shapes.reserve(view_->parts.size());
+  for (const SegmentView::Part& part : view_->parts) {
+    if (part.segment->row(0) >= before_row) break;
+    const uint64_t dead = std::min(part.visible, part.segment->tombstones()->dead());
+    shapes.push_back({.rows = part.visible,
+                      .live_rows = part.visible - dead,
+                      .sealed = AsSealed(part.segment) != nullptr});
+  }
+  return waiting_compacts_.empty() ? PlanCompaction(shapes, options_.tombstone_rebuild_pct)
+                                   : PlanFullCompaction(shapes);
+}
+
+void SegmentSet::BeginCompaction() {
+  if (!MayCompact()) return LeaveGate();
+  if (compaction_ == nullptr) {
+    if (waiting_compacts_.empty() && absl::Now() < compact_again_at_) return;
+    const std::optional<CompactionPlan> plan = PlanNext();
+    if (!plan.has_value() || !EnterGate()) return;
+    SealedList inputs;
+    for (size_t i = plan->begin; i < plan->end; ++i) {
+      inputs.push_back(AsSealed(view_->parts[i].segment));
+    }
+    compaction_ = std::make_shared<Compaction>(next_segment_id_++, space_, options_,
+                                               view_->sequence, std::move(inputs), /*anew=*/false);
+  } else if (!in_gate_) {
+    EnterGate();  // it was paused
+  }
+}
+
+bool SegmentSet::EnterGate() {
+  if (in_gate_ || waiting_for_gate_) return in_gate_;
+  in_gate_ = gate_->Enter([weak = weak_from_this()] {
+    const auto set = weak.lock();
+    if (set == nullptr) return;
+    {
+      MutexLock lock(&set->mu_);
+      set->waiting_for_gate_ = false;
+    }
+    set->Settle();
+  });
+  waiting_for_gate_ = !in_gate_;
+  return in_gate_;
+}
+
+void SegmentSet::LeaveGate() {
+  if (std::exchange(in_gate_, false)) gate_->Leave();
+}
+
+void SegmentSet::FinishCompaction(const std::shared_ptr<Compaction>& compaction) {
+  const absl::Status status = CompleteCompaction(*compaction);
+  MutexLock lock(&mu_);
+  if (compaction_ != compaction) return;  // given up meanwhile
+  compaction_ = nullptr;
+  if (!status.ok()) HandleFailure(*compaction, status);
+  if (compaction_ == nullptr) LeaveGate();
+}
+
+absl::Status SegmentSet::CompleteCompaction(const Compaction& compaction) {
+  VARVE_RETURN_IF_ERROR(compaction.status());
+  SegmentChange change{.sequence = compaction.sequence()};
+  for (const auto& input : compaction.inputs()) change.replaced.push_back(input->id());
+  std::shared_ptr<const SealedSegment> made;
+  absl::Status status;
+  if (compaction.size() > 0) {
+    VARVE_ASSIGN_OR_RETURN(
+        made, storage_->Write(compaction.id(), space_,
+                              std::make_shared<Tombstones>(compaction.size()),
+                              [&](ByteSink* sink) { return compaction.WriteTo(sink); }));
+    change.made = made.get();
+    status = compaction.Verify(*made);
+  }
+  if (status.ok()) status = storage_->Install(change);
+  if (!status.ok()) {
+    if (made != nullptr) storage_->Discard(compaction.id());
+    return status;
+  }
+  InstallCompacted(compaction, std::move(made));
+  return absl::OkStatus();
+}
+
+void SegmentSet::InstallCompacted(const Compaction& compaction,
+                                  std::shared_ptr<const SealedSegment> made) {
+  // Most of what died meanwhile is copied before writers are held up for the rest.
+  if (made != nullptr) compaction.CopyDeaths(made->tombstones().get());
+  MutexLock commit_lock(&commit_mu_);
+  if (made != nullptr) compaction.CopyDeaths(made->tombstones().get());
+
+  MutexLock lock(&mu_);
+  const auto begin = std::find(segments_.begin(), segments_.end(), compaction.inputs().front());
+  const size_t first = begin - segments_.begin();
+  const auto end = begin + static_cast<ptrdiff_t>(compaction.inputs().size());
+  const auto at = segments_.erase(begin, end);
+  auto view = std::make_shared<SegmentView>(*view_);
+  const auto part = view->parts.begin() + static_cast<ptrdiff_t>(first);
+  const auto at_part =
+      view->parts.erase(part, part + static_cast<ptrdiff_t>(compaction.inputs().size()));
+  if (made != nullptr) {
+    view->parts.insert(at_part, {made, made->size()});
+    segments_.insert(at, std::move(made));
+  }
+  view_ = std::move(view);
+}
+
+void SegmentSet::HandleFailure(const Compaction& compaction, const absl::Status& status) {
+  if (absl::IsInternal(status) && !compaction.anew()) {
+    // What was taken over of the largest input's graph was not good enough.
+    compaction_ = std::make_shared<Compaction>(next_segment_id_++, space_, options_,
+                                               view_->sequence, compaction.inputs(), /*anew=*/true);
+    return;
+  }
+  compact_again_at_ = absl::Now() + kCompactionRetryDelay;
+  EndCompacts(status);
+}
+
 std::vector<SegmentInfo> SegmentSet::Segments() const {
-  const std::shared_ptr<const SegmentView> view = Pin();
+  std::shared_ptr<const SegmentView> view;
+  std::shared_ptr<const Compaction> compaction;
+  uint32_t threshold = 0;
+  {
+    MutexLock lock(&mu_);
+    view = view_;
+    compaction = compaction_;
+    threshold = options_.segment_size_threshold;
+  }
   std::vector<SegmentInfo> infos;
   infos.reserve(view->parts.size());
   for (const SegmentView::Part& part : view->parts) {
-    infos.push_back(part.segment->Info(part.visible));
+    SegmentInfo info = part.segment->Info(part.visible);
+    info.level = SegmentLevel(info.rows, threshold);
+    if (compaction != nullptr && compaction->Takes(*part.segment)) {
+      info.state = SegmentState::kCompacting;
+    }
+    infos.push_back(info);
   }
   return infos;
 }

@@ -4,20 +4,26 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
-#include "absl/status/statusor.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "base/call_control.h"
 #include "base/mutex.h"
 #include "base/tensor.h"
 #include "base/thread_pool.h"
 #include "index/active_segment.h"
+#include "index/compaction.h"
+#include "index/compaction_gate.h"
+#include "index/compaction_policy.h"
 #include "index/options.h"
 #include "index/segment.h"
+#include "index/segment_storage.h"
+#include "index/segment_view.h"
 #include "index/vector.h"
 
 namespace varve::index {
@@ -32,94 +38,73 @@ struct NewRows {
   absl::Span<const std::string_view> vectors;
 };
 
-// What a search sees: the rows published when it was pinned, as of its commit. Co-owns its
-// segments: hold it for one query, not longer. Immutable.
-struct SegmentView {
-  struct Part {
-    std::shared_ptr<const Segment> segment;
-    uint32_t visible = 0;  // its first so many rows
-  };
-  uint64_t sequence = 0;
-  uint64_t live_rows = 0;
-  uint64_t next_row = 0;  // every row published is below
-  std::vector<Part> parts;
-};
-
-// One result. The label lives as long as the view it was found in.
-struct Neighbor {
-  float distance = 0;  // in the metric's own terms
-  uint64_t row = 0;
-  std::string_view label;
-};
-
-struct SearchParams {
-  size_t k = 0;
-  size_t ef = 0;  // raised to k where lower
-  bool exact = false;
-};
-
-// Where sealed segments are kept. Thread-safe.
-class SegmentStorage {
- public:
-  virtual ~SegmentStorage() = default;
-  // Makes a full and wholly linked segment durable and opens its sealed form, which shares its
-  // tombstones. Takes as long as writing a file does; runs on the linking pool. On an error the
-  // segment stays as it is, and is tried again at a later commit.
-  virtual absl::StatusOr<std::shared_ptr<const SealedSegment>> Seal(
-      const ActiveSegment& segment) = 0;
-};
-
 struct IndexingProgress {
   uint64_t total_rows = 0;
   uint64_t unindexed_rows = 0;  // due to be linked into a graph and not linked yet
 };
 
+// What all sets of a server share. Must outlive them, and the pool's last task the gate.
+struct IndexResources {
+  ThreadPool* pool = nullptr;  // links, seals and compacts
+  CompactionGate* gate = nullptr;
+};
+
 // The index of one field: the segments of its rows, oldest first, of which the last takes new rows.
 // Commits come from one writer at a time. Searches run beside it on pinned views and see whole
-// commits only. Rows are linked in the background, on the pool; full segments are sealed there.
+// commits only. All else happens in the background, in short turns on the pool: rows are linked, full
+// segments sealed, and sealed ones merged and rebuilt as the policy says (compaction_policy.h), one
+// compaction at a time. While rows wait to be linked, compaction gets one turn in sixteen, so that
+// ingest stays as fast as it is without.
 //
 // Thread-safe, but for Commit: one caller at a time.
 class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
  public:
-  // `pool` must outlive the last task scheduled on it; tasks let go of a set that is gone.
+  using Done = absl::AnyInvocable<void(absl::Status)>;
+
+  // Tasks on the pool let go of a set that is gone.
   static std::shared_ptr<SegmentSet> Create(VectorSpace space, const IndexOptions& options,
-                                            ThreadPool* pool,
+                                            const IndexResources& resources,
                                             std::unique_ptr<SegmentStorage> storage);
-  SegmentSet(VectorSpace space, const IndexOptions& options, ThreadPool* pool,
+  SegmentSet(VectorSpace space, const IndexOptions& options, const IndexResources& resources,
              std::unique_ptr<SegmentStorage> storage);
 
   // Takes the place of an empty set: sealed segments, in order of row, as of commit `sequence`.
   // Called before anything else.
   void Restore(uint64_t sequence, uint64_t next_row,
                std::vector<std::shared_ptr<const SealedSegment>> sealed, uint64_t next_segment_id)
-      ABSL_LOCKS_EXCLUDED(mu_);
+      ABSL_LOCKS_EXCLUDED(commit_mu_, mu_);
   // Adds rows that lie between those of restored segments: a segment of their own, to be sealed
   // anew. Called after Restore and before Commit.
-  void RestoreRows(const NewRows& rows) ABSL_LOCKS_EXCLUDED(mu_);
+  void RestoreRows(const NewRows& rows) ABSL_LOCKS_EXCLUDED(commit_mu_, mu_);
 
   // Adds rows and marks others dead, visible together from commit `sequence` on, which must be
   // above the one before. `next_row` is above every row so far.
   void Commit(uint64_t sequence, uint64_t next_row, const NewRows& added,
-              absl::Span<const uint64_t> dead_rows) ABSL_LOCKS_EXCLUDED(mu_);
+              absl::Span<const uint64_t> dead_rows) ABSL_LOCKS_EXCLUDED(commit_mu_, mu_);
 
   std::shared_ptr<const SegmentView> Pin() const ABSL_LOCKS_EXCLUDED(mu_);
-
-  // The k rows of the view nearest to `query` (as VectorSpace::Load makes it), nearest first; of
-  // equal distances the lower row first.
-  absl::StatusOr<std::vector<Neighbor>> Search(const SegmentView& view, const float* query,
-                                               const SearchParams& params,
-                                               const CallControl& control) const;
 
   // Calls `ready` when fewer than max_unindexed_rows wait to be linked: now, or later from the
   // pool.
   void WhenRoom(absl::AnyInvocable<void()> ready) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Closes the active segment. Calls `done` when every row committed before is in a sealed segment,
+  // or with the error that sealing met: now, or from the pool. Cancelled when the set is stopped.
+  void Flush(Done done) ABSL_LOCKS_EXCLUDED(commit_mu_, mu_);
+  // Flushes, then merges and rebuilds until of the rows committed before as few segments are left as
+  // can be, and no dead row. Also while automatic compaction is off. `done` as above.
+  void Compact(Done done) ABSL_LOCKS_EXCLUDED(commit_mu_, mu_);
+
   // Options of segments begun from now on, and of scheduling at once.
   void SetOptions(const IndexOptions& options) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // What waits to be linked is left as it is. For an owner that lets go of the set: tasks hold it
-  // while they run, and each begins the next, so that it would outlive the last row that waits.
-  void StopLinking() ABSL_LOCKS_EXCLUDED(mu_);
+  // Ends the background work: what waits is left as it is, a compaction under way is given up, and
+  // the storage changes no more. For an owner that lets go of the set: tasks hold it while they run,
+  // and each begins the next, so that it would outlive the last row that waits.
+  void Stop() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Whether there is nothing left to do in the background.
+  bool Idle() const ABSL_LOCKS_EXCLUDED(mu_);
 
   std::vector<SegmentInfo> Segments() const ABSL_LOCKS_EXCLUDED(mu_);
   // Of the rows numbered below `before_row`.
@@ -128,28 +113,75 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   const VectorSpace& space() const { return space_; }
 
  private:
+  using SealedList = std::vector<std::shared_ptr<const SealedSegment>>;
+  // What a task does in its turn: at most one of them.
+  struct Work {
+    std::shared_ptr<ActiveSegment> link;
+    std::shared_ptr<Compaction> compact;
+  };
+  struct WaitingFlush {
+    uint64_t last_segment_id = 0;  // none up to here may be left unsealed
+    Done done;
+  };
+  struct WaitingCompact {
+    uint64_t before_row = 0;
+    Done done;
+  };
+
+  // --- Committing. ---
   // Appends rows [begin, ...) to the active segment, which has room; returns how many it took.
   size_t AppendToActive(ActiveSegment* active, const NewRows& added, size_t begin);
   std::shared_ptr<ActiveSegment> ActiveWithRoom() ABSL_LOCKS_EXCLUDED(mu_);
-  void ScheduleSealing(std::shared_ptr<ActiveSegment> active) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  uint32_t NextCapacity() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void MarkDead(const SegmentView& view, uint64_t row, uint64_t sequence);
   // Publishes what the segments hold now.
   void Publish(uint64_t sequence, uint64_t next_row, uint64_t live_rows)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  // --- Background work. ---
   uint64_t UnlinkedRows(uint64_t before_row) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Brings the number of link tasks in line with the rows that wait.
-  void ScheduleLinking() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void LinkTask() ABSL_LOCKS_EXCLUDED(mu_);
-  std::shared_ptr<ActiveSegment> NextToLink() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  uint64_t WaitingRows() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // After any change: begins a compaction that is due, and brings the number of tasks in line with
+  // what there is to do.
+  void Schedule() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The same, and calls back whose waiting is over.
+  void Settle() ABSL_LOCKS_EXCLUDED(mu_);
+  std::vector<absl::AnyInvocable<void()>> TakeReady() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Ends the waiting of flushes that wait for no segment from this one on; of all compactions.
+  void EndFlushes(uint64_t before_segment_id, const absl::Status& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EndCompacts(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Task() ABSL_LOCKS_EXCLUDED(mu_);
+  Work NextWork() ABSL_LOCKS_EXCLUDED(mu_);
+
+  void ScheduleSealing(std::shared_ptr<ActiveSegment> active) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Seal(const std::shared_ptr<ActiveSegment>& active) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status WriteSealed(const std::shared_ptr<ActiveSegment>& active) ABSL_LOCKS_EXCLUDED(mu_);
   void InstallSealed(const std::shared_ptr<ActiveSegment>& active,
                      std::shared_ptr<const SealedSegment> sealed) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Whether compactions may begin and go on.
+  bool MayCompact() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::optional<CompactionPlan> PlanNext() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void BeginCompaction() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool EnterGate() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void LeaveGate() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void FinishCompaction(const std::shared_ptr<Compaction>& compaction)
+      ABSL_LOCKS_EXCLUDED(commit_mu_, mu_);
+  absl::Status CompleteCompaction(const Compaction& compaction)
+      ABSL_LOCKS_EXCLUDED(commit_mu_, mu_);
+  void InstallCompacted(const Compaction& compaction, std::shared_ptr<const SealedSegment> made)
+      ABSL_LOCKS_EXCLUDED(commit_mu_, mu_);
+  void HandleFailure(const Compaction& compaction, const absl::Status& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   const VectorSpace space_;
   ThreadPool* const pool_;
+  CompactionGate* const gate_;
   const std::unique_ptr<SegmentStorage> storage_;
 
+  // Held while rows are added or die, and while the segments they live in are exchanged.
+  Mutex commit_mu_ ABSL_ACQUIRED_BEFORE(mu_);
   mutable Mutex mu_;  // guards the lists; never held while linking, sealing or searching
   IndexOptions options_ ABSL_GUARDED_BY(mu_);
   std::vector<std::shared_ptr<const Segment>> segments_ ABSL_GUARDED_BY(mu_);
@@ -158,9 +190,21 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   // Of unsealed_, those whose sealing failed.
   std::vector<std::shared_ptr<ActiveSegment>> to_seal_again_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<const SegmentView> view_ ABSL_GUARDED_BY(mu_);
-  std::vector<absl::AnyInvocable<void()>> waiting_for_room_ ABSL_GUARDED_BY(mu_);
   uint64_t next_segment_id_ ABSL_GUARDED_BY(mu_) = 1;
-  size_t link_tasks_ ABSL_GUARDED_BY(mu_) = 0;
+
+  std::vector<absl::AnyInvocable<void()>> waiting_for_room_ ABSL_GUARDED_BY(mu_);
+  std::vector<WaitingFlush> waiting_flushes_ ABSL_GUARDED_BY(mu_);
+  std::vector<WaitingCompact> waiting_compacts_ ABSL_GUARDED_BY(mu_);
+  // Calls that are due, to be made without a lock.
+  std::vector<absl::AnyInvocable<void()>> ready_ ABSL_GUARDED_BY(mu_);
+
+  size_t tasks_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t turns_ ABSL_GUARDED_BY(mu_) = 0;
+  std::shared_ptr<Compaction> compaction_ ABSL_GUARDED_BY(mu_);
+  bool in_gate_ ABSL_GUARDED_BY(mu_) = false;
+  bool waiting_for_gate_ ABSL_GUARDED_BY(mu_) = false;
+  // After a compaction failed, none begins of itself before this time.
+  absl::Time compact_again_at_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
 };
 

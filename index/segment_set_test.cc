@@ -30,7 +30,8 @@ class Fixture {
   Fixture(Metric metric, size_t dimension, const IndexOptions& options = {}, size_t threads = 2)
       : dimension_(dimension),
         pool_(std::in_place, "test-index", threads),
-        set_(SegmentSet::Create(VectorSpace(metric, dimension), options, &*pool_,
+        gate_(1, &*pool_),
+        set_(SegmentSet::Create(VectorSpace(metric, dimension), options, {&*pool_, &gate_},
                                 std::make_unique<MemorySegmentStorage>())) {}
 
   // Commits vectors as new rows; returns the number of the first.
@@ -59,7 +60,7 @@ class Fixture {
                                const SearchParams& params) const {
     const auto loaded =
         set_->space().Load(DType::kF32, reinterpret_cast<const char*>(query.data()));
-    auto found = set_->Search(view, loaded.get(), params, CallControl());
+    auto found = SearchView(set_->space(), view, loaded.get(), params, CallControl());
     EXPECT_TRUE(found.ok()) << found.status();
     return *std::move(found);
   }
@@ -111,6 +112,7 @@ class Fixture {
  private:
   const size_t dimension_;
   std::optional<ThreadPool> pool_;
+  CompactionGate gate_;
   std::shared_ptr<SegmentSet> set_;
   std::shared_ptr<const SegmentView> view_;
   std::map<uint64_t, std::vector<float>> live_;
@@ -251,8 +253,8 @@ TEST(SegmentSetTest, SearchStopsWhenItsCallIsCancelled) {
   const float query[16] = {};
   alignas(64) float aligned[16] = {};
   std::copy(query, query + 16, aligned);
-  EXPECT_EQ(fixture.set()
-                .Search(*fixture.set().Pin(), aligned, {.k = 1, .ef = 1}, control)
+  EXPECT_EQ(SearchView(fixture.set().space(), *fixture.set().Pin(), aligned, {.k = 1, .ef = 1},
+                       control)
                 .status()
                 .code(),
             absl::StatusCode::kCancelled);
@@ -283,7 +285,7 @@ TEST(SegmentSetTest, ProgressCountsTheRowsBelowTheOneAskedFor) {
 TEST(SegmentSetTest, OnceStoppedTheRowsThatWaitAreLeftUnlinked) {
   Fixture fixture(Metric::kL2, 16);
   fixture.Add(Clustered(20'000, 16, 7));
-  fixture.set().StopLinking();
+  fixture.set().Stop();
   fixture.EndPool();
   EXPECT_GT(fixture.set().Progress(fixture.next_row()).unindexed_rows, 0);
 }

@@ -1,0 +1,199 @@
+#include "index/compaction.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/status_macros.h"
+#include "base/str_cat.h"
+#include "index/graph_repair.h"
+#include "index/top_k.h"
+
+namespace varve::index {
+namespace {
+
+// A graph of which more is dead is better grown anew than mended.
+constexpr uint64_t kDeadPercentAdopted = 50;
+
+uint32_t LiveRows(const SealedSegment& segment) {
+  return segment.size() - std::min(segment.size(), segment.tombstones()->dead());
+}
+
+bool WorthAdopting(const SealedSegment& segment, uint32_t m) {
+  const uint64_t dead = segment.size() - LiveRows(segment);
+  return segment.graph().m() == m && dead * 100 <= kDeadPercentAdopted * segment.size();
+}
+
+}  // namespace
+
+Compaction::Compaction(uint64_t id, const VectorSpace& space, const IndexOptions& options,
+                       uint64_t sequence,
+                       std::vector<std::shared_ptr<const SealedSegment>> inputs, bool anew)
+    : id_(id),
+      space_(space),
+      options_(options),
+      sequence_(sequence),
+      inputs_(std::move(inputs)),
+      anew_(anew) {}
+
+bool Compaction::Takes(const Segment& segment) const {
+  return std::any_of(inputs_.begin(), inputs_.end(),
+                     [&](const auto& input) { return input.get() == &segment; });
+}
+
+bool Compaction::HasWork() const {
+  MutexLock lock(&mu_);
+  return stage_ != kDone && taken_ < items_[stage_];
+}
+
+absl::Status Compaction::status() const {
+  MutexLock lock(&mu_);
+  return status_;
+}
+
+Compaction::Turn Compaction::Take() {
+  constexpr uint32_t kItemsPerTurn[] = {1, 256, 32};
+  MutexLock lock(&mu_);
+  if (stage_ == kDone || taken_ == items_[stage_]) return {};
+  Turn turn{.stage = stage_, .begin = taken_};
+  turn.end = taken_ = std::min(items_[stage_], taken_ + kItemsPerTurn[stage_]);
+  return turn;
+}
+
+bool Compaction::Finish(const Turn& turn) {
+  MutexLock lock(&mu_);
+  finished_ += turn.end - turn.begin;
+  if (finished_ < items_[stage_]) return false;
+  do {
+    stage_ = static_cast<Stage>(stage_ + 1);
+    taken_ = finished_ = 0;
+  } while (stage_ != kDone && items_[stage_] == 0);
+  return stage_ == kDone;
+}
+
+bool Compaction::Work() {
+  const Turn turn = Take();
+  switch (turn.stage) {
+    case kDone:
+      return false;
+    case kPrepare:
+      Prepare();
+      break;
+    case kAdopt:
+      for (uint32_t node = turn.begin; node < turn.end; ++node) {
+        builder_->Adopt(adopted_.segment->graph(), node, adopted_.levels[node],
+                        adopted_.renumbered);
+      }
+      break;
+    case kInsert:
+      for (uint32_t i = turn.begin; i < turn.end; ++i) {
+        builder_->Insert(i < adopted_.begin ? i : i - adopted_.begin + adopted_.end);
+      }
+      break;
+  }
+  return Finish(turn);
+}
+
+void Compaction::Prepare() {
+  absl::Status status;
+  for (const auto& input : inputs_) status.Update(input->Verify());
+  if (!status.ok()) {
+    MutexLock lock(&mu_);
+    status_ = status;
+    return;
+  }
+  uint32_t largest = 0;
+  std::vector<uint32_t> begins;
+  for (uint32_t i = 0; i < inputs_.size(); ++i) {
+    begins.push_back(size());
+    Keep(i);
+    if (LiveRows(*inputs_[i]) > LiveRows(*inputs_[largest])) largest = i;
+  }
+  if (kept_.empty()) return;
+  builder_ = std::make_unique<GraphBuilder>(this, size(), space_, options_.m,
+                                            options_.ef_construction);
+  if (!anew_ && WorthAdopting(*inputs_[largest], options_.m)) AdoptGraph(largest, begins[largest]);
+
+  MutexLock lock(&mu_);
+  items_[kAdopt] = static_cast<uint32_t>(adopted_.renumbered.size());
+  items_[kInsert] = size() - (adopted_.end - adopted_.begin);
+}
+
+void Compaction::Keep(uint32_t input) {
+  const SealedSegment& segment = *inputs_[input];
+  for (uint32_t ordinal = 0; ordinal < segment.size(); ++ordinal) {
+    if (segment.tombstones()->LiveAt(ordinal, sequence_)) kept_.push_back({input, ordinal});
+  }
+}
+
+void Compaction::AdoptGraph(uint32_t input, uint32_t begin) {
+  const SealedSegment& segment = *inputs_[input];
+  adopted_.segment = &segment;
+  adopted_.begin = adopted_.end = begin;
+  adopted_.levels = segment.graph().Levels();
+  adopted_.renumbered.assign(segment.size(), kNoNode);
+  for (; adopted_.end < size() && kept_[adopted_.end].input == input; ++adopted_.end) {
+    adopted_.renumbered[kept_[adopted_.end].ordinal] = adopted_.end;
+  }
+}
+
+absl::StatusOr<SegmentFileSummary> Compaction::WriteTo(ByteSink* sink) const {
+  GraphArrays graph = builder_->Freeze(size());
+  ConnectUnreachable(space_, *this, &graph);
+  return WriteSegment(id_, space_, *this, size(), graph, sink);
+}
+
+absl::Status Compaction::Verify(const SealedSegment& made) const {
+  VARVE_RETURN_IF_ERROR(made.Verify());
+  if (const size_t lost = UnreachableNodes(made.graph()).size(); lost > 0) {
+    return absl::InternalError(StrCat("compaction: ", lost, " of ", size(),
+                                      " rows cannot be reached in the graph of segment ", id_));
+  }
+  constexpr double kNoise = 0.01;  // of a sample of 640 neighbours
+  std::vector<const SealedSegment*> inputs;
+  for (const auto& input : inputs_) inputs.push_back(input.get());
+  const double before = SampleRecall(inputs, options_.ef_search);
+  const double after = SampleRecall({&made}, options_.ef_search * inputs.size());
+  if (after >= before - kNoise) return absl::OkStatus();
+  return absl::InternalError(StrCat("compaction: recall of a sample is ", after, " in segment ",
+                                    id_, ", was ", before, " in the segments it is made of"));
+}
+
+double Compaction::SampleRecall(const std::vector<const SealedSegment*>& segments,
+                                size_t ef) const {
+  constexpr uint32_t kQueries = 64;
+  constexpr size_t kNeighbors = 10;
+  const CallControl control;
+  size_t found = 0, wanted = 0;
+  for (uint32_t i = 0; i < std::min(kQueries, size()); ++i) {
+    const float* query = vector(static_cast<uint32_t>(uint64_t{i} * size() / kQueries % size()));
+    // The true neighbours' distance tells as well as their numbers which of the found are true.
+    TopK<float> truth(kNeighbors), got(kNeighbors);
+    for (uint32_t other = 0; other < size(); ++other) {
+      const float distance = space_.RawDistance(query, vector(other));
+      if (truth.Wants(distance)) truth.Offer(distance);
+    }
+    for (const SealedSegment* segment : segments) {
+      TopK<Candidate> nearest(std::max(ef, kNeighbors));
+      segment
+          ->Search({.vector = query,
+                    .ef = std::max(ef, kNeighbors),
+                    .sequence = sequence_,
+                    .control = &control},
+                   segment->size(), &nearest)
+          .IgnoreError();  // nobody cancels
+      for (const Candidate& candidate : nearest.TakeSorted()) got.Offer(candidate.distance);
+    }
+    for (const float distance : got.TakeSorted()) found += distance <= truth.worst() ? 1 : 0;
+    wanted += truth.size();
+  }
+  return wanted == 0 ? 1 : static_cast<double>(found) / static_cast<double>(wanted);
+}
+
+void Compaction::CopyDeaths(Tombstones* tombstones) const {
+  for (uint32_t ordinal = 0; ordinal < size(); ++ordinal) {
+    const uint64_t died_at = Input(ordinal).tombstones()->DiedAt(kept_[ordinal].ordinal);
+    if (died_at != 0 && tombstones->DiedAt(ordinal) == 0) tombstones->MarkDead(ordinal, died_at);
+  }
+}
+
+}  // namespace varve::index
