@@ -14,6 +14,10 @@ namespace {
 // A graph of which more is dead is better grown anew than mended.
 constexpr uint64_t kDeadPercentAdopted = 50;
 
+// A graph with more gaps than one in so many nodes stands at is grown anew too: a walk that comes to a
+// gap finds what is near on its own side, and turns back.
+constexpr uint64_t kAdoptedPerFrayed = 1000;
+
 uint32_t LiveRows(const SealedSegment& segment) {
   return segment.size() - std::min(segment.size(), segment.tombstones()->dead());
 }
@@ -26,8 +30,8 @@ bool WorthAdopting(const SealedSegment& segment, uint32_t m) {
 }  // namespace
 
 Compaction::Compaction(uint64_t id, const VectorSpace& space, const IndexOptions& options,
-                       uint64_t sequence,
-                       std::vector<std::shared_ptr<const SealedSegment>> inputs, bool anew)
+                       uint64_t sequence, std::vector<std::shared_ptr<const SealedSegment>> inputs,
+                       bool anew)
     : id_(id),
       space_(space),
       options_(options),
@@ -63,11 +67,16 @@ bool Compaction::Finish(const Turn& turn) {
   MutexLock lock(&mu_);
   finished_ += turn.end - turn.begin;
   if (finished_ < items_[stage_]) return false;
+  NextStage();
+  return stage_ == kDone;
+}
+
+void Compaction::NextStage() {
+  if (stage_ == kAdopt && frayed_ * kAdoptedPerFrayed > adopted_.end - adopted_.begin) StartAnew();
   do {
     stage_ = static_cast<Stage>(stage_ + 1);
     taken_ = finished_ = 0;
   } while (stage_ != kDone && items_[stage_] == 0);
-  return stage_ == kDone;
 }
 
 bool Compaction::Work() {
@@ -79,10 +88,7 @@ bool Compaction::Work() {
       Prepare();
       break;
     case kAdopt:
-      for (uint32_t node = turn.begin; node < turn.end; ++node) {
-        builder_->Adopt(adopted_.segment->graph(), node, adopted_.levels[node],
-                        adopted_.renumbered);
-      }
+      Adopt(turn);
       break;
     case kInsert:
       for (uint32_t i = turn.begin; i < turn.end; ++i) {
@@ -109,8 +115,8 @@ void Compaction::Prepare() {
     if (LiveRows(*inputs_[i]) > LiveRows(*inputs_[largest])) largest = i;
   }
   if (kept_.empty()) return;
-  builder_ = std::make_unique<GraphBuilder>(this, size(), space_, options_.m,
-                                            options_.ef_construction);
+  builder_ =
+      std::make_unique<GraphBuilder>(this, size(), space_, options_.m, options_.ef_construction);
   if (!anew_ && WorthAdopting(*inputs_[largest], options_.m)) AdoptGraph(largest, begins[largest]);
 
   MutexLock lock(&mu_);
@@ -134,6 +140,23 @@ void Compaction::AdoptGraph(uint32_t input, uint32_t begin) {
   for (; adopted_.end < size() && kept_[adopted_.end].input == input; ++adopted_.end) {
     adopted_.renumbered[kept_[adopted_.end].ordinal] = adopted_.end;
   }
+}
+
+void Compaction::Adopt(const Turn& turn) {
+  const GraphView& graph = adopted_.segment->graph();
+  uint32_t frayed = 0;
+  for (uint32_t node = turn.begin; node < turn.end; ++node) {
+    if (!builder_->Adopt(graph, node, adopted_.levels[node], adopted_.renumbered)) ++frayed;
+  }
+  MutexLock lock(&mu_);
+  frayed_ += frayed;
+}
+
+void Compaction::StartAnew() {
+  adopted_ = {};
+  builder_ =
+      std::make_unique<GraphBuilder>(this, size(), space_, options_.m, options_.ef_construction);
+  items_[kInsert] = size();
 }
 
 absl::StatusOr<SegmentFileSummary> Compaction::WriteTo(ByteSink* sink) const {
@@ -160,12 +183,15 @@ absl::Status Compaction::Verify(const SealedSegment& made) const {
 
 double Compaction::SampleRecall(const std::vector<const SealedSegment*>& segments,
                                 size_t ef) const {
-  constexpr uint32_t kQueries = 64;
+  constexpr uint64_t kQueries = 64;
   constexpr size_t kNeighbors = 10;
   const CallControl control;
   size_t found = 0, wanted = 0;
-  for (uint32_t i = 0; i < std::min(kQueries, size()); ++i) {
-    const float* query = vector(static_cast<uint32_t>(uint64_t{i} * size() / kQueries % size()));
+  // Rows of the inputs, dead ones too: where they were, others must be found now.
+  uint64_t rows = 0;
+  for (const auto& input : inputs_) rows += input->size();
+  for (uint64_t i = 0; i < std::min(kQueries, rows); ++i) {
+    const float* query = InputVector(i * rows / std::min(kQueries, rows));
     // The true neighbours' distance tells as well as their numbers which of the found are true.
     TopK<float> truth(kNeighbors), got(kNeighbors);
     for (uint32_t other = 0; other < size(); ++other) {
@@ -187,6 +213,12 @@ double Compaction::SampleRecall(const std::vector<const SealedSegment*>& segment
     wanted += truth.size();
   }
   return wanted == 0 ? 1 : static_cast<double>(found) / static_cast<double>(wanted);
+}
+
+const float* Compaction::InputVector(uint64_t position) const {
+  size_t input = 0;
+  for (; position >= inputs_[input]->size(); ++input) position -= inputs_[input]->size();
+  return inputs_[input]->vector(static_cast<uint32_t>(position));
 }
 
 void Compaction::CopyDeaths(Tombstones* tombstones) const {

@@ -64,7 +64,9 @@ class Compaction final : public RowSource {
   // Nothing may die meanwhile, or is to be copied again.
   void CopyDeaths(Tombstones* tombstones) const;
 
-  uint64_t row(uint32_t ordinal) const override { return Input(ordinal).row(kept_[ordinal].ordinal); }
+  uint64_t row(uint32_t ordinal) const override {
+    return Input(ordinal).row(kept_[ordinal].ordinal);
+  }
   std::string_view label(uint32_t ordinal) const override {
     return Input(ordinal).label(kept_[ordinal].ordinal);
   }
@@ -96,9 +98,16 @@ class Compaction final : public RowSource {
   Turn Take() ABSL_LOCKS_EXCLUDED(mu_);
   bool Finish(const Turn& turn) ABSL_LOCKS_EXCLUDED(mu_);
   void Prepare() ABSL_LOCKS_EXCLUDED(mu_);
+  void Adopt(const Turn& turn) ABSL_LOCKS_EXCLUDED(mu_);
+  // Begins the next stage that has items.
+  void NextStage() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Lets go of the graph taken over: all rows are to be inserted.
+  void StartAnew() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Lists the rows of an input that are alive; `input` is its position.
   void Keep(uint32_t input);
   void AdoptGraph(uint32_t input, uint32_t begin);
+  // The vector of a row among those of all inputs.
+  const float* InputVector(uint64_t position) const;
   // The share of the true nearest neighbours of a sample that a search of `segments` finds.
   double SampleRecall(const std::vector<const SealedSegment*>& segments, size_t ef) const;
 
@@ -109,7 +118,7 @@ class Compaction final : public RowSource {
   const std::vector<std::shared_ptr<const SealedSegment>> inputs_;
   const bool anew_;
 
-  // Made by the first turn, before others may be taken; not changed afterwards.
+  // Made by the first turn, before others may be taken, and left alone while there are any.
   std::vector<Kept> kept_;
   Adopted adopted_;
   std::unique_ptr<GraphBuilder> builder_;
@@ -117,9 +126,10 @@ class Compaction final : public RowSource {
   mutable Mutex mu_;
   absl::Status status_ ABSL_GUARDED_BY(mu_);
   Stage stage_ ABSL_GUARDED_BY(mu_) = kPrepare;
-  uint32_t items_[kDone + 1] ABSL_GUARDED_BY(mu_) = {1, 0, 0, 0};  // of each stage
-  uint32_t taken_ ABSL_GUARDED_BY(mu_) = 0;                        // of this stage's
+  uint32_t items_[kDone + 1] ABSL_GUARDED_BY(mu_) = {1};  // of each stage
+  uint32_t taken_ ABSL_GUARDED_BY(mu_) = 0;               // of this stage's
   uint32_t finished_ ABSL_GUARDED_BY(mu_) = 0;
+  uint32_t frayed_ ABSL_GUARDED_BY(mu_) = 0;  // adopted nodes at a gap
 };
 
 }  // namespace varve::index

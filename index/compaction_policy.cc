@@ -37,7 +37,7 @@ std::optional<CompactionPlan> PlanCompaction(absl::Span<const SegmentShape> segm
       total += rows;
       largest = std::max(largest, rows);
       if (total > kSegmentRowsMax) break;
-      if (total < kCompactionFanIn * largest || total <= most) continue;
+      if (2 * total < (2 * kCompactionFanIn - 1) * largest || total <= most) continue;
       most = total;
       plan = CompactionPlan{begin, i + 1};
     }

@@ -12,7 +12,8 @@
 // segments are left. Pure functions of the segments' sizes.
 namespace varve::index {
 
-// A run of neighbours is merged when it holds this many times the rows of its largest.
+// A run of neighbours is merged when it comes to so many of its largest, give or take a half: they
+// were of a size once, and some have lost rows since.
 inline constexpr uint64_t kCompactionFanIn = 4;
 // No merge makes a segment of more: bounds the memory of building its graph (about 220 bytes a row
 // at m = 16), the disk that a merge needs beside what it replaces, and the work that a crash loses.

@@ -29,7 +29,9 @@ TEST(CompactionPolicyTest, ATableOfCases) {
       {"one is left alone", {Live(100)}, {}},
       {"three of a size are left alone", {Live(100), Live(100), Live(100)}, {}},
       {"four of a size are merged", {Live(100), Live(100), Live(100), Live(100)}, Plan{{0, 4}}},
-      {"all of a long run are merged at once", std::vector<SegmentShape>(9, Live(100)), Plan{{0, 9}}},
+      {"four nearly of a size are merged", {Live(100), Live(97), Live(60), Live(95)}, Plan{{0, 4}}},
+      {"all of a long run are merged at once", std::vector<SegmentShape>(9, Live(100)),
+       Plan{{0, 9}}},
       {"a large one is not rewritten for four small ones",
        {Live(1600), Live(100), Live(100), Live(100), Live(100)},
        Plan{{1, 5}}},
@@ -39,9 +41,7 @@ TEST(CompactionPolicyTest, ATableOfCases) {
       {"small ones between large ones do not stay for ever",
        {Live(400), Live(1), Live(400), Live(1), Live(400), Live(1), Live(400)},
        Plan{{0, 7}}},
-      {"the active segment is not touched",
-       {Live(100), Live(100), Live(100), Active(100)},
-       {}},
+      {"the active segment is not touched", {Live(100), Live(100), Live(100), Active(100)}, {}},
       {"a segment being sealed keeps its neighbours apart",
        {Live(100), Live(100), Active(100), Live(100), Live(100)},
        {}},
@@ -59,8 +59,7 @@ TEST(CompactionPolicyTest, ATableOfCases) {
        {Live(kMax / 2), Live(kMax / 2), Live(kMax / 2), Live(kMax / 2)},
        {}},
       {"of a run that is too large as much as fits is merged",
-       std::vector<SegmentShape>(6, Live(kMax / 5)),
-       Plan{{0, 5}}},
+       std::vector<SegmentShape>(6, Live(kMax / 5)), Plan{{0, 5}}},
   };
   for (const Case& c : cases) EXPECT_EQ(PlanCompaction(c.segments, 20), c.plan) << c.name;
 }

@@ -15,8 +15,7 @@ namespace {
 
 using Hnsw = hnswlib::HierarchicalNSW<float>;
 using Candidate = std::pair<float, hnswlib::tableint>;
-using Candidates =
-    std::priority_queue<Candidate, std::vector<Candidate>, Hnsw::CompareByFirst>;
+using Candidates = std::priority_queue<Candidate, std::vector<Candidate>, Hnsw::CompareByFirst>;
 
 // hnswlib's idea of a vector is a pointer to one of the segment's: nothing is stored twice.
 class PointerSpace : public hnswlib::SpaceInterface<float> {
@@ -116,10 +115,12 @@ struct GraphBuilder::Impl {
     return nearest;
   }
 
-  // The links that an adopted node takes along.
-  std::vector<uint32_t> SurvivingLinks(const GraphView& graph, uint32_t node, int level,
-                                       absl::Span<const uint32_t> renumbered) const {
-    std::vector<uint32_t> links;
+  // The links that an adopted node takes along. False when a dropped one has no living neighbour.
+  bool SurvivingLinks(const GraphView& graph, uint32_t node, int level,
+                      absl::Span<const uint32_t> renumbered, std::vector<uint32_t>* out) const {
+    std::vector<uint32_t>& links = *out;
+    links.clear();
+    bool all_have_heirs = true;
     for (uint32_t link : graph.Links(node, level)) {
       if (renumbered[link] != kNoNode) links.push_back(renumbered[link]);
     }
@@ -127,21 +128,35 @@ struct GraphBuilder::Impl {
     for (uint32_t dropped : graph.Links(node, level)) {
       if (renumbered[dropped] != kNoNode) continue;
       Candidate nearest{std::numeric_limits<float>::max(), kNoNode};
+      bool has_heirs = false;
       for (uint32_t link : graph.Links(dropped, level)) {
         const uint32_t heir = renumbered[link];
         if (heir == kNoNode || link == node) continue;
+        has_heirs = true;
         if (std::find(links.begin(), links.end(), heir) != links.end()) continue;
         nearest = std::min(nearest, {space.RawDistance(vector, rows->vector(heir)), heir});
       }
       if (nearest.second != kNoNode) links.push_back(nearest.second);
+      all_have_heirs &= has_heirs;
     }
-    return links;
+    return all_have_heirs;
   }
 
   void SetLinks(uint32_t node, int level, absl::Span<const uint32_t> links) {
     hnswlib::linklistsizeint* list = hnsw.get_linklist_at_level(node, level);
     hnsw.setListCount(list, static_cast<uint16_t>(links.size()));
     std::copy(links.begin(), links.end(), list + 1);
+  }
+
+  // Whom a node of this level may be linked to, by level.
+  std::vector<Candidates> FindCandidates(const void* data, EntryPoint from, int level) {
+    uint32_t nearest = Descend(data, from, level);
+    std::vector<Candidates> found(std::min(level, from.level) + 1);
+    for (int l = static_cast<int>(found.size()) - 1; l >= 0; --l) {
+      found[l] = hnsw.searchBaseLayer(nearest, data, l);
+      nearest = Nearest(found[l]);
+    }
+    return found;
   }
 
   float Distance(const void* data, uint32_t node) {
@@ -183,12 +198,7 @@ void GraphBuilder::Insert(uint32_t node) {
       return;
     }
   }
-  uint32_t nearest = impl.Descend(data, from, level);
-  std::vector<Candidates> found(std::min(level, from.level) + 1);
-  for (int l = static_cast<int>(found.size()) - 1; l >= 0; --l) {
-    found[l] = impl.hnsw.searchBaseLayer(nearest, data, l);
-    nearest = Nearest(found[l]);
-  }
+  std::vector<Candidates> found = impl.FindCandidates(data, from, level);
   for (size_t l = 0; l < found.size(); ++l) {
     impl.hnsw.mutuallyConnectNewElement(data, node, found[l], static_cast<int>(l), false);
   }
@@ -196,17 +206,22 @@ void GraphBuilder::Insert(uint32_t node) {
   if (level > impl.entry.level) impl.entry = {node, level};
 }
 
-void GraphBuilder::Adopt(const GraphView& graph, uint32_t node, int level,
+bool GraphBuilder::Adopt(const GraphView& graph, uint32_t node, int level,
                          absl::Span<const uint32_t> renumbered) {
   Impl& impl = *impl_;
   const uint32_t adopted = renumbered[node];
-  if (adopted == kNoNode) return;
+  if (adopted == kNoNode) return true;
   impl.PrepareSlot(adopted, level);
-  for (int l = 0; l <= level; ++l) {
-    impl.SetLinks(adopted, l, impl.SurvivingLinks(graph, node, l, renumbered));
+  std::vector<uint32_t> links;
+  for (int l = level; l > 0; --l) {
+    impl.SurvivingLinks(graph, node, l, renumbered, &links);
+    impl.SetLinks(adopted, l, links);
   }
+  const bool whole = impl.SurvivingLinks(graph, node, 0, renumbered, &links);
+  impl.SetLinks(adopted, 0, links);
   MutexLock lock(&impl.entry_mu);
   if (impl.entry.node == kNoNode || level > impl.entry.level) impl.entry = {adopted, level};
+  return whole;
 }
 
 EntryPoint GraphBuilder::entry() const {

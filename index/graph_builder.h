@@ -36,8 +36,11 @@ class GraphBuilder {
   // nodes that they linked to themselves, the nearest (after the delete consolidation of
   // FreshDiskANN: Singh et al. 2021). Far cheaper than inserting. `level` is the node's, m the same.
   //
+  // False when a node left out had none but such about it: the adopted one may stand at the edge of a
+  // gap, with nobody to lead across.
+  //
   // Different nodes may be adopted at once; nothing may be inserted before the last of them is.
-  void Adopt(const GraphView& graph, uint32_t node, int level,
+  bool Adopt(const GraphView& graph, uint32_t node, int level,
              absl::Span<const uint32_t> renumbered);
 
   EntryPoint entry() const;

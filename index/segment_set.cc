@@ -238,7 +238,8 @@ void SegmentSet::Schedule() {
   }
   if (in_gate_ && compaction_->HasWork()) {
     // Half of the threads, unless somebody waits for it.
-    const size_t threads = waiting_compacts_.empty() ? (pool_->threads() + 1) / 2 : pool_->threads();
+    const size_t threads =
+        waiting_compacts_.empty() ? (pool_->threads() + 1) / 2 : pool_->threads();
     wanted = std::max(wanted, threads);
   }
   for (; tasks_ < wanted; ++tasks_) {
@@ -335,9 +336,9 @@ void SegmentSet::Seal(const std::shared_ptr<ActiveSegment>& active) {
 }
 
 absl::Status SegmentSet::WriteSealed(const std::shared_ptr<ActiveSegment>& active) {
-  VARVE_ASSIGN_OR_RETURN(
-      auto sealed, storage_->Write(active->id(), space_, active->tombstones(),
-                                   [&](ByteSink* sink) { return active->WriteTo(sink); }));
+  VARVE_ASSIGN_OR_RETURN(auto sealed,
+                         storage_->Write(active->id(), space_, active->tombstones(),
+                                         [&](ByteSink* sink) { return active->WriteTo(sink); }));
   if (absl::Status status = storage_->Install({.made = sealed.get()}); !status.ok()) {
     storage_->Discard(active->id());
     return status;
@@ -433,9 +434,9 @@ absl::Status SegmentSet::CompleteCompaction(const Compaction& compaction) {
   absl::Status status;
   if (compaction.size() > 0) {
     VARVE_ASSIGN_OR_RETURN(
-        made, storage_->Write(compaction.id(), space_,
-                              std::make_shared<Tombstones>(compaction.size()),
-                              [&](ByteSink* sink) { return compaction.WriteTo(sink); }));
+        made,
+        storage_->Write(compaction.id(), space_, std::make_shared<Tombstones>(compaction.size()),
+                        [&](ByteSink* sink) { return compaction.WriteTo(sink); }));
     change.made = made.get();
     status = compaction.Verify(*made);
   }

@@ -253,11 +253,11 @@ TEST(SegmentSetTest, SearchStopsWhenItsCallIsCancelled) {
   const float query[16] = {};
   alignas(64) float aligned[16] = {};
   std::copy(query, query + 16, aligned);
-  EXPECT_EQ(SearchView(fixture.set().space(), *fixture.set().Pin(), aligned, {.k = 1, .ef = 1},
-                       control)
-                .status()
-                .code(),
-            absl::StatusCode::kCancelled);
+  EXPECT_EQ(
+      SearchView(fixture.set().space(), *fixture.set().Pin(), aligned, {.k = 1, .ef = 1}, control)
+          .status()
+          .code(),
+      absl::StatusCode::kCancelled);
 }
 
 TEST(SegmentSetTest, WritersWaitWhileTooManyRowsAreUnindexed) {

@@ -163,6 +163,9 @@ absl::Status Database::Compact(Family family, std::string_view begin, std::strin
   rocksdb::CompactRangeOptions options;
   options.exclusive_manual_compaction = false;
   options.canceled = stop;
+  // Whatever the age of the blob file that a value lies in: else most of what is dead would stay.
+  options.blob_garbage_collection_policy = rocksdb::BlobGarbageCollectionPolicy::kForce;
+  options.blob_garbage_collection_age_cutoff = 1.0;
   const rocksdb::Slice first = ToSlice(begin);
   const rocksdb::Slice last = ToSlice(end);
   return FromRocks(db_->CompactRange(options, handle(family), &first, &last), directory_,

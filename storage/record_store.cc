@@ -205,8 +205,8 @@ class RocksRecordStore final : public RecordStore {
     return FindRowsAt(*db_, /*snapshot=*/nullptr, number, ids, rows);
   }
   absl::Status WriteManifest(NamespaceNumber number, std::string_view manifest,
-                             absl::Span<const RowRange> forgotten,
-                             absl::Span<const Tombstone> kept) override;
+                             absl::Span<const ForgottenTombstones> forgotten) override;
+  void ReclaimRows(NamespaceNumber number, RowRange range) override;
   absl::StatusOr<std::string> ReadManifest(NamespaceNumber number) const override;
   absl::StatusOr<std::vector<Tombstone>> ReadTombstones(NamespaceNumber number,
                                                         RowRange range) const override;
@@ -414,19 +414,29 @@ absl::Status RocksRecordStore::Write(const Commit& commit) {
 }
 
 absl::Status RocksRecordStore::WriteManifest(NamespaceNumber number, std::string_view manifest,
-                                             absl::Span<const RowRange> forgotten,
-                                             absl::Span<const Tombstone> kept) {
+                                             absl::Span<const ForgottenTombstones> forgotten) {
   Batch batch = db_->NewBatch();
   batch.Put(Family::kMeta, ManifestKey(number), manifest);
-  for (const RowRange& range : forgotten) {
-    batch.DeleteRange(Family::kTombstones, View(RowKey(number, range.first)),
-                      View(RowKey(number, range.last + 1)));
-  }
-  for (const Tombstone& tombstone : kept) {
-    batch.Put(Family::kTombstones, View(RowKey(number, tombstone.row)),
-              View(TombstoneValue(tombstone.sequence)));
+  for (const ForgottenTombstones& some : forgotten) {
+    // One by one: rows go on dying meanwhile, and theirs must stay.
+    VARVE_ASSIGN_OR_RETURN(const auto tombstones, ReadTombstones(number, some.range));
+    for (const Tombstone& tombstone : tombstones) {
+      if (tombstone.sequence > some.sequence) continue;
+      batch.Delete(Family::kTombstones, View(RowKey(number, tombstone.row)));
+    }
   }
   return db_->WriteSynced(std::move(batch));
+}
+
+void RocksRecordStore::ReclaimRows(NamespaceNumber number, RowRange range) {
+  reclaimer_.Schedule([this, number, range] {
+    for (const Family family : {Family::kRows, Family::kVectors}) {
+      if (stopping_) return;
+      db_->Compact(family, View(RowKey(number, range.first)), View(RowKey(number, range.last + 1)),
+                   &stopping_)
+          .IgnoreError();
+    }
+  });
 }
 
 absl::StatusOr<std::string> RocksRecordStore::ReadManifest(NamespaceNumber number) const {

@@ -79,6 +79,13 @@ struct RowRange {
   uint64_t last = kNoRow;
 };
 
+// Tombstones of which no segment holds the row any more: those in `range` of rows that died up to
+// commit `sequence`.
+struct ForgottenTombstones {
+  RowRange range;
+  uint64_t sequence = ~uint64_t{0};
+};
+
 // The last row number there can be.
 inline constexpr uint64_t kLastRow = ~uint64_t{0} - 1;
 
@@ -129,11 +136,14 @@ class RecordStore {
   // brief.
   virtual void SyncAsync(absl::AnyInvocable<void(absl::Status)> done) = 0;
 
-  // Replaces a namespace's manifest, and with it, in the same write, the tombstones of the rows in
-  // `forgotten` by `kept`, which lie in there. Survives power loss, with everything written before.
+  // Replaces a namespace's manifest, and in the same write removes tombstones. Survives power loss,
+  // with everything written before. Calls for one namespace come one at a time.
   virtual absl::Status WriteManifest(NamespaceNumber number, std::string_view manifest,
-                                     absl::Span<const RowRange> forgotten,
-                                     absl::Span<const Tombstone> kept) = 0;
+                                     absl::Span<const ForgottenTombstones> forgotten) = 0;
+
+  // Gives the disk space of the dead rows in `range` back, in the background. Best effort: what
+  // fails here, compaction does later.
+  virtual void ReclaimRows(NamespaceNumber number, RowRange range) = 0;
 
   // --- Reading. ---
 

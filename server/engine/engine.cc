@@ -14,6 +14,9 @@ namespace varve::engine {
 namespace {
 
 // Linking gives way to calls when cores are short.
+// Compactions at once: each holds a graph in memory, and room on disk beside what it replaces.
+constexpr size_t kCompactions = 1;
+
 constexpr int kIndexNiceness = 5;
 
 size_t ThreadsOrCores(int threads) {
@@ -31,11 +34,12 @@ Engine::Engine(const EngineOptions& options, std::unique_ptr<storage::DataDirect
     : directory_(std::move(directory)),
       store_(std::move(store)),
       index_pool_("varve-index", ThreadsOrCores(options.index_threads), kIndexNiceness),
+      compaction_gate_(kCompactions, &index_pool_),
       search_pool_("varve-search", ThreadsOrCores(options.search_threads)),
       resources_{.store = store_.get(),
                  .files = storage::FileSystem::System(),
                  .segments_directory = directory_->segments_path(),
-                 .index_pool = &index_pool_,
+                 .index = {.pool = &index_pool_, .gate = &compaction_gate_},
                  .search_pool = &search_pool_} {}
 
 Engine::~Engine() = default;

@@ -74,6 +74,7 @@ class Engine {
   const std::unique_ptr<storage::DataDirectory> directory_;
   const std::unique_ptr<storage::RecordStore> store_;
   ThreadPool index_pool_;
+  index::CompactionGate compaction_gate_;
   ThreadPool search_pool_;
   const NamespaceResources resources_;
 

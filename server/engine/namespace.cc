@@ -273,7 +273,7 @@ absl::StatusOr<std::vector<index::Neighbor>> Namespace::SearchOne(
     const index::SearchParams& params, const CallControl& control) const {
   const auto vector =
       segments_->space().Load(query.queries.dtype, query.queries.row(position).data());
-  return segments_->Search(view, vector.get(), params, control);
+  return index::SearchView(segments_->space(), view, vector.get(), params, control);
 }
 
 absl::StatusOr<std::optional<SearchResult>> Namespace::SearchView(
@@ -388,9 +388,16 @@ index::IndexingProgress Namespace::IndexingProgress(uint64_t before_row) const {
   return segments_->Progress(before_row);
 }
 
+void Namespace::Flush(Done done) { segments_->Flush(std::move(done)); }
+
+void Namespace::Compact(Done done) { segments_->Compact(std::move(done)); }
+
 void Namespace::MarkDeleted() {
-  MutexLock lock(&write_mu_);
-  deleted_.store(true, std::memory_order_release);
+  {
+    MutexLock lock(&write_mu_);
+    deleted_.store(true, std::memory_order_release);
+  }
+  segments_->Stop();
 }
 
 }  // namespace varve::engine

@@ -69,7 +69,7 @@ class Namespace {
                                                          const NamespaceResources& resources);
 
   // Leaves rows that wait to be linked: that must not hold up a server that stops.
-  ~Namespace() { segments_->StopLinking(); }
+  ~Namespace() { segments_->Stop(); }
 
   NamespaceSchema schema() const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -114,6 +114,17 @@ class Namespace {
 
   // InvalidArgument: an option out of range, or no such field.
   absl::Status UpdateIndexOptions(std::string_view field, const IndexOptionsUpdate& update);
+
+  // Calls `done` when every row committed before is in the durable file of a sealed segment, or with
+  // the error that writing it met: at once, or later from an index thread. Cancelled when the
+  // namespace is deleted or closed meanwhile.
+  using Done = absl::AnyInvocable<void(absl::Status)>;
+  void Flush(Done done);
+  // Flushes, then merges and rebuilds until of the rows committed before as few segments are left as
+  // their largest size allows, and no dead row. `done` as above.
+  void Compact(Done done);
+  // Whether nothing is left to be done in the background.
+  bool Idle() const { return segments_->Idle(); }
 
   NamespaceStats Stats() const;
   absl::StatusOr<std::vector<index::SegmentInfo>> ListSegments(std::string_view field) const;

@@ -80,11 +80,12 @@ class NamespaceTest : public testing::Test {
   storage::TemporaryDirectory directory_;
   storage::MemoryRecordStore store_;
   ThreadPool index_pool_{"test-index", 2};
+  index::CompactionGate gate_{1, &index_pool_};
   ThreadPool search_pool_{"test-search", 2};
   NamespaceResources resources_{.store = &store_,
                                 .files = storage::FileSystem::System(),
                                 .segments_directory = directory_.path() + "/segments",
-                                .index_pool = &index_pool_,
+                                .index = {.pool = &index_pool_, .gate = &gate_},
                                 .search_pool = &search_pool_};
   storage::NamespaceEntry entry_;
   std::shared_ptr<Namespace> namespace_;

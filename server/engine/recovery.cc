@@ -63,7 +63,7 @@ absl::StatusOr<std::shared_ptr<index::SegmentSet>> RecoverSegmentSet(
   auto files = std::make_unique<SegmentFiles>(resources.files, resources.store, entry.number,
                                               SegmentDirectory(resources, entry.number));
   VARVE_ASSIGN_OR_RETURN(SegmentFiles::Found found, files->Open(space));
-  auto set = index::SegmentSet::Create(space, field.index, resources.index_pool, std::move(files));
+  auto set = index::SegmentSet::Create(space, field.index, resources.index, std::move(files));
   const storage::CommitState& state = entry.state;
   set->Restore(state.sequence, state.next_row, std::move(found.segments), found.next_segment_id);
 

@@ -18,7 +18,7 @@ struct NamespaceResources {
   storage::RecordStore* store = nullptr;
   storage::FileSystem* files = nullptr;
   std::string segments_directory;  // each namespace has one of its number in there
-  ThreadPool* index_pool = nullptr;
+  index::IndexResources index;
   ThreadPool* search_pool = nullptr;
 };
 

@@ -14,14 +14,32 @@ constexpr std::string_view kSuffix = ".segment";
 constexpr std::string_view kTemporarySuffix = ".tmp";
 constexpr std::string_view kDamagedSuffix = ".damaged";
 
+// A segment that was made without so many of its rows is worth having the store give back their space
+// as well, which rewrites the other vectors.
+constexpr uint64_t kDeadPercentReclaimed = 10;
+
 std::string FileName(uint64_t segment_id) { return StrCat(segment_id, kSuffix); }
 
 std::string ParentOf(const std::string& path) { return path.substr(0, path.find_last_of('/')); }
 
-// Whether so much of a segment is dead that it is better made anew from the live rows.
-bool MostlyDead(const index::Segment& segment) {
-  constexpr uint64_t kDeadPercentMax = 20;
-  return uint64_t{segment.tombstones()->dead()} * 100 > kDeadPercentMax * segment.size();
+bool Contains(const std::vector<uint64_t>& ids, uint64_t id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+// What the manifest says of a new segment. It stands for the rows of those that it replaces, `range`,
+// those that died included.
+storage::SegmentRecord Record(const index::SealedSegment& segment, storage::RowRange range) {
+  if (range.first == storage::kNoRow) range = {segment.row(0), segment.row(segment.size() - 1)};
+  const index::SegmentFileSummary summary = segment.file_summary();
+  return {.id = segment.id(),
+          .range = range,
+          .rows = segment.size(),
+          .file_bytes = summary.bytes,
+          .file_crc32c = summary.crc32c};
+}
+
+bool Precedes(const storage::SegmentRecord& a, const storage::SegmentRecord& b) {
+  return a.range.first < b.range.first;
 }
 
 // The encoder's sink that is a file.
@@ -40,26 +58,26 @@ std::string SegmentFiles::Path(uint64_t segment_id) const {
   return StrCat(directory_, "/", FileName(segment_id));
 }
 
+std::string SegmentFiles::TemporaryPath(uint64_t segment_id) const {
+  return StrCat(Path(segment_id), kTemporarySuffix);
+}
+
 absl::StatusOr<SegmentFiles::Found> SegmentFiles::Open(const index::VectorSpace& space) {
   MutexLock lock(&mu_);
   VARVE_ASSIGN_OR_RETURN(const std::string bytes, store_.ReadManifest(number_));
   VARVE_ASSIGN_OR_RETURN(manifest_, storage::DecodeManifest(bytes));
   Found found{.next_segment_id = manifest_.next_segment_id};
   storage::Manifest kept{.next_segment_id = manifest_.next_segment_id};
-  std::vector<storage::RowRange> given_up;
+  std::vector<storage::ForgottenTombstones> given_up;
   uint64_t uncovered_from = storage::kNoRow + 1;
   for (const storage::SegmentRecord& record : manifest_.segments) {
     auto segment = OpenStored(record, space);
     if (absl::IsDataLoss(segment.status()) || absl::IsNotFound(segment.status())) {
       VARVE_RETURN_IF_ERROR(PutAside(record.id));
-      given_up.push_back(record.range);
+      given_up.push_back({record.range});
       continue;
     }
     VARVE_RETURN_IF_ERROR(segment.status());
-    if (MostlyDead(**segment)) {
-      given_up.push_back(record.range);
-      continue;
-    }
     if (record.range.first > uncovered_from) {
       found.uncovered.push_back({uncovered_from, record.range.first - 1});
     }
@@ -69,8 +87,7 @@ absl::StatusOr<SegmentFiles::Found> SegmentFiles::Open(const index::VectorSpace&
   }
   found.uncovered.push_back({uncovered_from, storage::kLastRow});
   if (!given_up.empty()) {
-    // Nobody writes to a namespace that is being opened, so its tombstones are all there to be forgotten.
-    VARVE_RETURN_IF_ERROR(store_.WriteManifest(number_, EncodeManifest(kept), given_up, {}));
+    VARVE_RETURN_IF_ERROR(store_.WriteManifest(number_, EncodeManifest(kept), given_up));
     manifest_ = std::move(kept);
   }
   VARVE_RETURN_IF_ERROR(RemoveOrphans());
@@ -86,7 +103,15 @@ absl::Status SegmentFiles::PutAside(uint64_t segment_id) {
 absl::StatusOr<std::shared_ptr<const index::SealedSegment>> SegmentFiles::OpenStored(
     const storage::SegmentRecord& record, const index::VectorSpace& space) const {
   auto tombstones = std::make_shared<index::Tombstones>(record.rows);
-  VARVE_ASSIGN_OR_RETURN(auto segment, OpenFile(record, space, tombstones));
+  VARVE_ASSIGN_OR_RETURN(auto segment, OpenFile(record.id, space, tombstones));
+  const index::SegmentFileSummary summary = segment->file_summary();
+  if (segment->size() != record.rows || summary.bytes != record.file_bytes ||
+      summary.crc32c != record.file_crc32c) {
+    return absl::DataLossError(StrCat("segment file ", Path(record.id), ": has ", segment->size(),
+                                      " rows, ", summary.bytes, " bytes and checksum ",
+                                      summary.crc32c, "; the manifest says ", record.rows, ", ",
+                                      record.file_bytes, " and ", record.file_crc32c));
+  }
   VARVE_ASSIGN_OR_RETURN(const auto dead, store_.ReadTombstones(number_, record.range));
   for (const storage::Tombstone& tombstone : dead) {
     const uint32_t ordinal = segment->LowerBound(tombstone.row, segment->size());
@@ -99,20 +124,15 @@ absl::StatusOr<std::shared_ptr<const index::SealedSegment>> SegmentFiles::OpenSt
 }
 
 absl::StatusOr<std::shared_ptr<const index::SealedSegment>> SegmentFiles::OpenFile(
-    const storage::SegmentRecord& record, const index::VectorSpace& space,
+    uint64_t id, const index::VectorSpace& space,
     std::shared_ptr<index::Tombstones> tombstones) const {
-  const std::string path = Path(record.id);
+  const std::string path = Path(id);
   VARVE_ASSIGN_OR_RETURN(const auto mapped, files_.Map(path));
   VARVE_ASSIGN_OR_RETURN(const index::SegmentLayout layout,
                          index::ParseSegment(mapped->bytes(), path));
-  if (layout.header.segment_id != record.id || layout.header.rows != record.rows ||
-      layout.footer.file_bytes != record.file_bytes ||
-      layout.footer.file_crc32c != record.file_crc32c) {
+  if (layout.header.segment_id != id) {
     return absl::DataLossError(
-        StrCat("segment file ", path, ": holds segment ", layout.header.segment_id, " with ",
-               layout.header.rows, " rows, ", layout.footer.file_bytes, " bytes and checksum ",
-               layout.footer.file_crc32c, "; the manifest says ", record.id, ", ", record.rows,
-               ", ", record.file_bytes, " and ", record.file_crc32c));
+        StrCat("segment file ", path, ": holds segment ", layout.header.segment_id));
   }
   return index::SealedSegment::Open(mapped->bytes(), path, mapped, space, std::move(tombstones));
 }
@@ -137,35 +157,69 @@ absl::Status SegmentFiles::MakeDirectory() {
   return files_.SyncDirectory(parent);
 }
 
-absl::StatusOr<std::shared_ptr<const index::SealedSegment>> SegmentFiles::Seal(
-    const index::ActiveSegment& segment) {
-  const uint64_t id = segment.id();
-  const std::string temporary = StrCat(Path(id), kTemporarySuffix);
+absl::StatusOr<std::shared_ptr<const index::SealedSegment>> SegmentFiles::Write(
+    uint64_t id, const index::VectorSpace& space, std::shared_ptr<index::Tombstones> tombstones,
+    Writer write) {
   VARVE_RETURN_IF_ERROR(MakeDirectory());
-  VARVE_ASSIGN_OR_RETURN(const auto file, files_.Create(temporary));
+  absl::Status status = WriteFile(id, write);
+  if (status.ok()) {
+    auto segment = OpenFile(id, space, std::move(tombstones));
+    if (segment.ok()) return segment;
+    status = segment.status();
+  }
+  files_.Remove(TemporaryPath(id)).IgnoreError();
+  Discard(id);
+  return status;
+}
+
+absl::Status SegmentFiles::WriteFile(uint64_t id, Writer write) {
+  VARVE_ASSIGN_OR_RETURN(const auto file, files_.Create(TemporaryPath(id)));
   FileSink sink(file.get());
-  VARVE_ASSIGN_OR_RETURN(const index::SegmentFileSummary summary, segment.WriteTo(&sink));
+  VARVE_RETURN_IF_ERROR(write(&sink).status());
   VARVE_RETURN_IF_ERROR(file->Sync());
-  VARVE_RETURN_IF_ERROR(files_.Rename(temporary, Path(id)));
-  VARVE_RETURN_IF_ERROR(files_.SyncDirectory(directory_));
+  VARVE_RETURN_IF_ERROR(files_.Rename(TemporaryPath(id), Path(id)));
+  return files_.SyncDirectory(directory_);
+}
 
-  const storage::SegmentRecord record{.id = id,
-                                      .range = {segment.row(0), segment.row(segment.size() - 1)},
-                                      .rows = segment.size(),
-                                      .file_bytes = summary.bytes,
-                                      .file_crc32c = summary.crc32c};
-  VARVE_ASSIGN_OR_RETURN(auto sealed, OpenFile(record, segment.space(), segment.tombstones()));
+void SegmentFiles::Discard(uint64_t id) {
+  files_.Remove(Path(id)).IgnoreError();  // an orphan, removed at the next opening
+}
 
+absl::Status SegmentFiles::Install(const index::SegmentChange& change) {
   MutexLock lock(&mu_);
+  if (closed_) return absl::CancelledError("the namespace is being closed");
   storage::Manifest changed = manifest_;
-  changed.next_segment_id = std::max(changed.next_segment_id, id + 1);
-  const auto after = std::find_if(
-      changed.segments.begin(), changed.segments.end(),
-      [&](const storage::SegmentRecord& other) { return other.range.first > record.range.first; });
-  changed.segments.insert(after, record);
-  VARVE_RETURN_IF_ERROR(store_.WriteManifest(number_, EncodeManifest(changed), {}, {}));
+  storage::RowRange range;
+  uint64_t rows_replaced = 0;
+  std::erase_if(changed.segments, [&](const storage::SegmentRecord& record) {
+    if (!Contains(change.replaced, record.id)) return false;
+    range.first = range.first == storage::kNoRow ? record.range.first : range.first;
+    range.last = record.range.last;
+    rows_replaced += record.rows;
+    return true;
+  });
+  std::vector<storage::ForgottenTombstones> forgotten;
+  if (!change.replaced.empty()) forgotten.push_back({range, change.sequence});
+  if (change.made != nullptr) {
+    const storage::SegmentRecord record = Record(*change.made, range);
+    changed.next_segment_id = std::max(changed.next_segment_id, record.id + 1);
+    changed.segments.insert(
+        std::upper_bound(changed.segments.begin(), changed.segments.end(), record, Precedes),
+        record);
+  }
+  VARVE_RETURN_IF_ERROR(store_.WriteManifest(number_, EncodeManifest(changed), forgotten));
   manifest_ = std::move(changed);
-  return sealed;
+  for (const uint64_t id : change.replaced) Discard(id);
+  const uint64_t rows_made = change.made == nullptr ? 0 : change.made->size();
+  if ((rows_replaced - rows_made) * 100 > kDeadPercentReclaimed * rows_replaced) {
+    store_.ReclaimRows(number_, range);
+  }
+  return absl::OkStatus();
+}
+
+void SegmentFiles::Close() {
+  MutexLock lock(&mu_);
+  closed_ = true;
 }
 
 }  // namespace varve::engine

@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "base/mutex.h"
 #include "index/segment.h"
-#include "index/segment_set.h"
+#include "index/segment_storage.h"
 #include "storage/file_system.h"
 #include "storage/manifest.h"
 #include "storage/record_store.h"
@@ -43,20 +43,27 @@ class SegmentFiles final : public index::SegmentStorage {
 
   // Opens what the manifest names and removes what it does not. A file that is missing or damaged is
   // put aside as NAME.damaged and its rows become uncovered: they are indexed anew from the record
-  // store. So are the rows of a segment of which more than a fifth is dead: its file is removed, and
-  // gives its space back. Nothing may be written to the namespace meanwhile.
+  // store. Nothing may be written to the namespace meanwhile.
   // FailedPrecondition: a file is of a newer format. Unavailable: the disk refuses.
   absl::StatusOr<Found> Open(const index::VectorSpace& space) ABSL_LOCKS_EXCLUDED(mu_);
 
-  absl::StatusOr<std::shared_ptr<const index::SealedSegment>> Seal(
-      const index::ActiveSegment& segment) override ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<std::shared_ptr<const index::SealedSegment>> Write(
+      uint64_t id, const index::VectorSpace& space, std::shared_ptr<index::Tombstones> tombstones,
+      Writer write) override;
+  absl::Status Install(const index::SegmentChange& change) override ABSL_LOCKS_EXCLUDED(mu_);
+  void Discard(uint64_t id) override;
+  void Close() override ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   std::string Path(uint64_t segment_id) const;
+  std::string TemporaryPath(uint64_t segment_id) const;
   absl::Status MakeDirectory();
+  absl::Status WriteFile(uint64_t id, Writer write);
   absl::StatusOr<std::shared_ptr<const index::SealedSegment>> OpenFile(
-      const storage::SegmentRecord& record, const index::VectorSpace& space,
+      uint64_t id, const index::VectorSpace& space,
       std::shared_ptr<index::Tombstones> tombstones) const;
+  // The same for one that the manifest names: it is the file that was written, and what died since is
+  // marked.
   absl::StatusOr<std::shared_ptr<const index::SealedSegment>> OpenStored(
       const storage::SegmentRecord& record, const index::VectorSpace& space) const;
   // Keeps a damaged file for whoever wants to know what happened, under a name that nobody opens.
@@ -69,6 +76,7 @@ class SegmentFiles final : public index::SegmentStorage {
   const std::string directory_;
   Mutex mu_;  // held while the manifest is changed, its fsync included
   storage::Manifest manifest_ ABSL_GUARDED_BY(mu_);
+  bool closed_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace varve::engine

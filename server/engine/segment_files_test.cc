@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <future>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -118,6 +119,14 @@ class SegmentFilesTest : public testing::Test {
   void WaitUntilSealed(uint64_t segments) {
     while (Sealed() < segments) std::this_thread::yield();
   }
+  void WaitUntilIdle() {
+    while (!namespace_->Idle()) std::this_thread::yield();
+  }
+  absl::Status Await(void (Namespace::*call)(Namespace::Done)) {
+    std::promise<absl::Status> result;
+    ((*namespace_).*call)([&](absl::Status status) { result.set_value(std::move(status)); });
+    return result.get_future().get();
+  }
   std::string Directory() const { return directory_.path() + "/segments/1"; }
   std::vector<std::string> Files() { return *files_.List(Directory()); }
 
@@ -125,11 +134,12 @@ class SegmentFilesTest : public testing::Test {
   storage::MemoryRecordStore store_;
   FillableFileSystem files_;
   ThreadPool index_pool_{"test-index", 2};
+  index::CompactionGate gate_{1, &index_pool_};
   ThreadPool search_pool_{"test-search", 2};
   NamespaceResources resources_{.store = &store_,
                                 .files = &files_,
                                 .segments_directory = directory_.path() + "/segments",
-                                .index_pool = &index_pool_,
+                                .index = {.pool = &index_pool_, .gate = &gate_},
                                 .search_pool = &search_pool_};
   storage::NamespaceEntry entry_;
   std::shared_ptr<Namespace> namespace_;
@@ -193,23 +203,96 @@ TEST_F(SegmentFilesTest, AMissingOrDamagedFileIsBuiltAgainAndAnswersAreRightMean
   }
 }
 
-TEST_F(SegmentFilesTest, AStartMakesAnewWhatIsMostlyDeadAndGivesItsSpaceBack) {
+TEST_F(SegmentFilesTest, ASegmentWithManyDeadRowsIsMadeAnewAndGivesItsSpaceBack) {
   Upsert(0, 3000);
   WaitUntilSealed(3);
   std::vector<uint64_t> dead(400);
   std::iota(dead.begin(), dead.end(), 1100);
   Delete(dead);
-  EXPECT_EQ(namespace_->Stats().dead_rows, 400u);
-  Open();
+  WaitUntilIdle();
   EXPECT_EQ(namespace_->Stats().dead_rows, 0u);
   EXPECT_THAT(*store_.ReadTombstones(1, {1, storage::kLastRow}), IsEmpty());
-  WaitUntilSealed(3);
   EXPECT_THAT(Files(), UnorderedElementsAre("1.segment", "3.segment", "4.segment"));
   EXPECT_THAT(Search(1300, 2), ElementsAre(1500, 1099));
   Delete({1500});
   Open();
   EXPECT_THAT(Search(1300, 2), ElementsAre(1099, 1501));
   EXPECT_EQ(Sealed(), 3u);
+}
+
+TEST_F(SegmentFilesTest, ASegmentWithoutALiveRowGoes) {
+  Upsert(0, 3000);
+  WaitUntilSealed(3);
+  std::vector<uint64_t> dead(1000);
+  std::iota(dead.begin(), dead.end(), 1000);
+  Delete(dead);
+  WaitUntilIdle();
+  EXPECT_THAT(Files(), UnorderedElementsAre("1.segment", "3.segment"));
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_THAT(Search(1500, 2), ElementsAre(2000, 999));
+    uint64_t sequence = 0;
+    EXPECT_EQ(namespace_->Count(&sequence), 2000u);
+    Open();
+  }
+}
+
+TEST_F(SegmentFilesTest, FourSegmentsBecomeOneFile) {
+  Upsert(0, 3500);
+  Delete({10, 3400});
+  Upsert(3500, 4500);
+  while (Files() != std::vector<std::string>{"6.segment"}) std::this_thread::yield();
+  Delete({20});
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_THAT(Search(10, 2), ElementsAre(9, 11));
+    EXPECT_THAT(Search(20, 2), ElementsAre(19, 21));
+    EXPECT_THAT(Search(3400, 2), ElementsAre(3399, 3401));
+    EXPECT_THAT(Search(4400.2f, 2), ElementsAre(4400, 4401)) << "of the tail";
+    uint64_t sequence = 0;
+    EXPECT_EQ(namespace_->Count(&sequence), 4497u);
+    EXPECT_EQ(Sealed(), 1u);
+    Open();
+  }
+}
+
+TEST_F(SegmentFilesTest, AFlushLeavesNoTailAndACompactionOneSegmentWithoutDeadRows) {
+  Upsert(0, 2500);
+  Delete({10, 2400});
+  EXPECT_TRUE(Await(&Namespace::Flush).ok());
+  EXPECT_EQ(Sealed(), 3u);
+  Open();
+  EXPECT_EQ(Sealed(), 3u) << "nothing was read from the store";
+  EXPECT_EQ(namespace_->Stats().dead_rows, 2u);
+  Upsert(2500, 2600);
+  EXPECT_TRUE(Await(&Namespace::Compact).ok());
+  EXPECT_EQ(Files().size(), 1u);
+  EXPECT_EQ(namespace_->Stats().dead_rows, 0u);
+  EXPECT_THAT(*store_.ReadTombstones(1, {1, storage::kLastRow}), IsEmpty());
+  Open();
+  EXPECT_EQ(Sealed(), 1u);
+  EXPECT_THAT(Search(10, 2), ElementsAre(9, 11));
+  EXPECT_THAT(Search(2550.2f, 2), ElementsAre(2550, 2551));
+}
+
+TEST_F(SegmentFilesTest, AFullDiskIsWhatAFlushAndACompactionAnswer) {
+  Upsert(0, 2500);
+  WaitUntilIdle();
+  files_.full = true;
+  EXPECT_TRUE(absl::IsResourceExhausted(Await(&Namespace::Flush)));
+  files_.full = false;
+  EXPECT_TRUE(Await(&Namespace::Flush).ok());
+  files_.full = true;
+  EXPECT_TRUE(absl::IsResourceExhausted(Await(&Namespace::Compact)));
+  EXPECT_THAT(Search(2400.2f, 2), ElementsAre(2400, 2401));
+  files_.full = false;
+  EXPECT_TRUE(Await(&Namespace::Compact).ok());
+  EXPECT_EQ(Files().size(), 1u);
+}
+
+TEST_F(SegmentFilesTest, ADeletedNamespaceEndsItsWaits) {
+  Upsert(0, 2500);
+  namespace_->MarkDeleted();
+  EXPECT_TRUE(absl::IsCancelled(Await(&Namespace::Flush)));
+  EXPECT_TRUE(absl::IsCancelled(Await(&Namespace::Compact)));
 }
 
 TEST_F(SegmentFilesTest, AFileThatTheManifestDoesNotNameIsRemoved) {

@@ -116,16 +116,16 @@ absl::Status MemoryRecordStore::Write(const Commit& commit) {
 }
 
 absl::Status MemoryRecordStore::WriteManifest(NamespaceNumber number, std::string_view manifest,
-                                              absl::Span<const RowRange> forgotten,
-                                              absl::Span<const Tombstone> kept) {
+                                              absl::Span<const ForgottenTombstones> forgotten) {
   MutexLock lock(&mu_);
   Contents& contents = contents_[number];
   contents.manifest = manifest;
-  auto& tombstones = contents.tombstones;
-  for (const RowRange& range : forgotten) {
-    tombstones.erase(tombstones.lower_bound(range.first), tombstones.upper_bound(range.last));
+  for (const ForgottenTombstones& some : forgotten) {
+    std::erase_if(contents.tombstones, [&](const auto& tombstone) {
+      const auto& [row, sequence] = tombstone;
+      return row >= some.range.first && row <= some.range.last && sequence <= some.sequence;
+    });
   }
-  for (const Tombstone& tombstone : kept) tombstones[tombstone.row] = tombstone.sequence;
   return absl::OkStatus();
 }
 

@@ -50,8 +50,9 @@ class MemoryRecordStore final : public RecordStore {
                                                    bool include_vectors) const override
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status WriteManifest(NamespaceNumber number, std::string_view manifest,
-                             absl::Span<const RowRange> forgotten,
-                             absl::Span<const Tombstone> kept) override ABSL_LOCKS_EXCLUDED(mu_);
+                             absl::Span<const ForgottenTombstones> forgotten) override
+      ABSL_LOCKS_EXCLUDED(mu_);
+  void ReclaimRows(NamespaceNumber, RowRange) override {}
   absl::StatusOr<std::string> ReadManifest(NamespaceNumber number) const override
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::vector<Tombstone>> ReadTombstones(NamespaceNumber number,
