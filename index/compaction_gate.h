@@ -8,7 +8,6 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
 #include "base/mutex.h"
-#include "base/thread_pool.h"
 
 namespace varve::index {
 
@@ -16,11 +15,10 @@ namespace varve::index {
 // memory. Thread-safe.
 class CompactionGate {
  public:
-  // `pool` must outlive the gate.
-  CompactionGate(size_t places, ThreadPool* pool) : pool_(*pool), free_(places) {}
+  explicit CompactionGate(size_t places) : free_(places) {}
 
-  // Takes a place, which Leave gives back; or, when all are taken, false, and `retry` runs on the pool
-  // when one was given back: another may have been quicker.
+  // Takes a place, which Leave gives back. False when all are taken: then `retry` is called by
+  // whoever gives one back. It must be brief; and another may be quicker.
   bool Enter(absl::AnyInvocable<void()> retry) ABSL_LOCKS_EXCLUDED(mu_) {
     MutexLock lock(&mu_);
     if (free_ == 0) {
@@ -32,13 +30,16 @@ class CompactionGate {
   }
 
   void Leave() ABSL_LOCKS_EXCLUDED(mu_) {
-    MutexLock lock(&mu_);
-    ++free_;
-    for (auto& retry : std::exchange(waiting_, {})) pool_.Schedule(std::move(retry));
+    std::vector<absl::AnyInvocable<void()>> waiting;
+    {
+      MutexLock lock(&mu_);
+      ++free_;
+      waiting.swap(waiting_);
+    }
+    for (auto& retry : waiting) retry();
   }
 
  private:
-  ThreadPool& pool_;
   Mutex mu_;
   size_t free_ ABSL_GUARDED_BY(mu_);
   std::vector<absl::AnyInvocable<void()>> waiting_ ABSL_GUARDED_BY(mu_);

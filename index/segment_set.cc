@@ -400,17 +400,21 @@ void SegmentSet::BeginCompaction() {
 
 bool SegmentSet::EnterGate() {
   if (in_gate_ || waiting_for_gate_) return in_gate_;
-  in_gate_ = gate_->Enter([weak = weak_from_this()] {
-    const auto set = weak.lock();
-    if (set == nullptr) return;
-    {
-      MutexLock lock(&set->mu_);
-      set->waiting_for_gate_ = false;
-    }
-    set->Settle();
+  in_gate_ = gate_->Enter([pool = pool_, weak = weak_from_this()] {
+    pool->Schedule([weak] {
+      if (const auto set = weak.lock()) set->TryGateAgain();
+    });
   });
   waiting_for_gate_ = !in_gate_;
   return in_gate_;
+}
+
+void SegmentSet::TryGateAgain() {
+  {
+    MutexLock lock(&mu_);
+    waiting_for_gate_ = false;
+  }
+  Settle();
 }
 
 void SegmentSet::LeaveGate() {

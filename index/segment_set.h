@@ -43,7 +43,7 @@ struct IndexingProgress {
   uint64_t unindexed_rows = 0;  // due to be linked into a graph and not linked yet
 };
 
-// What all sets of a server share. Must outlive them, and the pool's last task the gate.
+// What all sets of a server share. Must outlive them; the gate also the pool, whose last tasks use it.
 struct IndexResources {
   ThreadPool* pool = nullptr;  // links, seals and compacts
   CompactionGate* gate = nullptr;
@@ -165,6 +165,7 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   std::optional<CompactionPlan> PlanNext() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void BeginCompaction() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool EnterGate() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void TryGateAgain() ABSL_LOCKS_EXCLUDED(mu_);
   void LeaveGate() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void FinishCompaction(const std::shared_ptr<Compaction>& compaction)
       ABSL_LOCKS_EXCLUDED(commit_mu_, mu_);

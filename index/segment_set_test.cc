@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <future>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <random>
 #include <set>
@@ -30,7 +32,6 @@ class Fixture {
   Fixture(Metric metric, size_t dimension, const IndexOptions& options = {}, size_t threads = 2)
       : dimension_(dimension),
         pool_(std::in_place, "test-index", threads),
-        gate_(1, &*pool_),
         set_(SegmentSet::Create(VectorSpace(metric, dimension), options, {&*pool_, &gate_},
                                 std::make_unique<MemorySegmentStorage>())) {}
 
@@ -102,6 +103,20 @@ class Fixture {
     while (set_->Progress(next_row_).unindexed_rows > 0) std::this_thread::yield();
   }
 
+  void WaitUntilIdle() {
+    while (!set_->Idle()) std::this_thread::yield();
+  }
+  absl::Status Compact() {
+    std::promise<absl::Status> result;
+    set_->Compact([&](absl::Status status) { result.set_value(std::move(status)); });
+    return result.get_future().get();
+  }
+  absl::Status Flush() {
+    std::promise<absl::Status> result;
+    set_->Flush([&](absl::Status status) { result.set_value(std::move(status)); });
+    return result.get_future().get();
+  }
+
   // Returns when the pool has done all that was, or came to be, scheduled on it.
   void EndPool() { pool_.reset(); }
 
@@ -111,8 +126,8 @@ class Fixture {
 
  private:
   const size_t dimension_;
+  CompactionGate gate_{1};
   std::optional<ThreadPool> pool_;
-  CompactionGate gate_;
   std::shared_ptr<SegmentSet> set_;
   std::shared_ptr<const SegmentView> view_;
   std::map<uint64_t, std::vector<float>> live_;
@@ -290,11 +305,140 @@ TEST(SegmentSetTest, OnceStoppedTheRowsThatWaitAreLeftUnlinked) {
   EXPECT_GT(fixture.set().Progress(fixture.next_row()).unindexed_rows, 0);
 }
 
-// Searches, commits, deletes, linking and sealing all at once. Run under ThreadSanitizer, this is
-// the proof that walks through a growing graph are sound.
-TEST(SegmentSetTest, SearchesBesideCommitsLinkingAndSealingSeeWholeCommits) {
+TEST(SegmentSetTest, MergedSegmentsAnswerAsBeforeAndKeepTheirRecall) {
+  for (Metric metric : {Metric::kL2, Metric::kCosine, Metric::kDot}) {
+    Fixture fixture(metric, 24, kSmallSegments);
+    fixture.Add(Clustered(9000, 24, 1));
+    fixture.Delete({1, 17, 2500, 8800});
+    fixture.WaitUntilIdle();
+    const auto segments = fixture.set().Segments();
+    ASSERT_EQ(segments.size(), 2u) << "four were merged, one is active";
+    EXPECT_EQ(segments[0].state, SegmentState::kSealed);
+    EXPECT_EQ(segments[0].level, 1u);
+    EXPECT_GE(segments[0].live_rows, 7997u);
+    fixture.Delete({3, 5000});
+    const auto queries = Clustered(50, 24, 2);
+    EXPECT_GT(fixture.Recall(queries, 10), 0.97);
+    for (size_t i = 0; i < 5; ++i) {
+      EXPECT_EQ(fixture.SearchRows(queries[i], {.k = 25, .exact = true}),
+                fixture.BruteForce(queries[i], 25));
+    }
+  }
+}
+
+TEST(SegmentSetTest, AViewKeepsItsSegmentsWhileTheyAreMergedAndRebuilt) {
+  Fixture fixture(Metric::kL2, 8, kSmallSegments);
+  const auto vectors = Clustered(6000, 8, 1);
+  fixture.Add(vectors);
+  const auto before = fixture.set().Pin();
+  std::vector<uint64_t> dead(3000);
+  std::iota(dead.begin(), dead.end(), 1000);
+  fixture.Delete(dead);
+  ASSERT_TRUE(fixture.Compact().ok());
+  EXPECT_EQ(fixture.set().Segments().size(), 1u);
+  EXPECT_EQ(fixture.set().Segments()[0].rows, 3000u);
+  const auto found = fixture.Search(*before, vectors[2000], {.k = 1, .ef = 64});
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].row, 2001u) << "alive as of that view";
+  EXPECT_EQ(before->live_rows, 6000u);
+}
+
+TEST(SegmentSetTest, WhatDiesDuringACompactionStaysDead) {
+  Fixture fixture(Metric::kL2, 8, kSmallSegments);
+  fixture.Add(Clustered(8000, 8, 1));
+  ASSERT_TRUE(fixture.Flush().ok());
+  std::promise<absl::Status> compacted;
+  fixture.set().Compact([&](absl::Status status) { compacted.set_value(std::move(status)); });
+  auto result = compacted.get_future();
+  uint64_t row = 1;
+  while (result.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+    if (row < 8000) fixture.Delete({row++});
+  }
+  ASSERT_TRUE(result.get().ok());
+  fixture.WaitUntilIdle();
+  EXPECT_EQ(fixture.set().Pin()->live_rows, fixture.live().size());
+  for (const auto& query : Clustered(20, 8, 2)) {
+    EXPECT_EQ(fixture.SearchRows(query, {.k = 25, .exact = true}), fixture.BruteForce(query, 25));
+  }
+}
+
+TEST(SegmentSetTest, ARebuildDropsScatteredDeadRowsAndKeepsRecall) {
+  Fixture fixture(Metric::kL2, 24, {.segment_size_threshold = 4000});
+  fixture.Add(Clustered(4000, 24, 1));
+  ASSERT_TRUE(fixture.Flush().ok());
+  for (uint64_t round = 0; round < 3; ++round) {
+    std::vector<uint64_t> dead;
+    for (const auto& [row, vector] : fixture.live()) {
+      if ((row * 2654435761u >> 8) % 4 == round) dead.push_back(row);
+    }
+    fixture.Delete(dead);
+    fixture.WaitUntilIdle();
+    EXPECT_EQ(fixture.set().Segments()[0].rows, fixture.live().size());
+    EXPECT_GT(fixture.Recall(Clustered(50, 24, 2), 10), 0.97) << fixture.live().size();
+  }
+}
+
+// Of a line, a stretch goes: what is nearest to the middle of the gap lies on both sides of it.
+TEST(SegmentSetTest, ARebuildLeadsAcrossTheGapThatDeletedNeighboursLeave) {
+  Fixture fixture(Metric::kL2, 4, {.m = 8, .ef_construction = 40, .segment_size_threshold = 1000});
+  std::vector<std::vector<float>> line(1000, std::vector<float>(4));
+  for (size_t i = 0; i < line.size(); ++i) line[i][0] = static_cast<float>(i);
+  fixture.Add(line);
+  std::vector<uint64_t> dead(400);
+  std::iota(dead.begin(), dead.end(), 301);  // vectors 300 ... 699
+  fixture.Delete(dead);
+  ASSERT_TRUE(fixture.Compact().ok());
+  EXPECT_THAT(fixture.SearchRows({499.6f, 0, 0, 0}, {.k = 2, .ef = 16}), ElementsAre(701, 300));
+}
+
+TEST(SegmentSetTest, PausedCompactionLeavesSegmentsAsTheyAreUntilItIsResumedOrAskedFor) {
+  IndexOptions options = {.segment_size_threshold = 1000, .auto_compaction = false};
+  Fixture fixture(Metric::kL2, 8, options);
+  fixture.Add(Clustered(5000, 8, 1));
+  ASSERT_TRUE(fixture.Flush().ok());
+  EXPECT_EQ(fixture.set().Segments().size(), 5u);
+  options.auto_compaction = true;
+  fixture.set().SetOptions(options);
+  fixture.WaitUntilIdle();
+  EXPECT_EQ(fixture.set().Segments().size(), 1u);
+  options.auto_compaction = false;
+  fixture.set().SetOptions(options);
+  fixture.Delete({7});
+  ASSERT_TRUE(fixture.Compact().ok());
+  EXPECT_EQ(fixture.set().Segments()[0].rows, 4999u);
+}
+
+TEST(SegmentSetTest, ABacklogIsLinkedIntoOneLargeSegment) {
+  Fixture fixture(Metric::kL2, 8, {.ef_construction = 40, .segment_size_threshold = 1000});
+  const auto vectors = Clustered(20'000, 8, 1);
+  fixture.Add({vectors.begin(), vectors.begin() + 10'000});
+  fixture.Add({vectors.begin() + 10'000, vectors.end()});
+  const auto segments = fixture.set().Segments();
+  EXPECT_GT(std::max_element(segments.begin(), segments.end(),
+                             [](const auto& a, const auto& b) { return a.rows < b.rows; })
+                ->rows,
+            5000u);
+  fixture.WaitUntilIndexed();
+  EXPECT_GT(fixture.Recall(Clustered(30, 8, 2), 10), 0.97);
+}
+
+TEST(SegmentSetTest, StoppingGivesUpACompactionAndSaysSo) {
+  Fixture fixture(Metric::kL2, 24, {.segment_size_threshold = 5000});
+  fixture.Add(Clustered(20'000, 24, 1));
+  ASSERT_TRUE(fixture.Flush().ok());
+  std::promise<absl::Status> compacted;
+  fixture.set().Compact([&](absl::Status status) { compacted.set_value(std::move(status)); });
+  fixture.set().Stop();
+  const absl::Status status = compacted.get_future().get();
+  EXPECT_TRUE(status.ok() || absl::IsCancelled(status)) << status;
+  fixture.EndPool();
+}
+
+// Searches, commits, deletes, linking, sealing and compaction all at once. Run under
+// ThreadSanitizer, this is the proof that walks through a growing graph are sound.
+TEST(SegmentSetTest, SearchesBesideCommitsLinkingSealingAndCompactionSeeWholeCommits) {
   constexpr size_t kBatch = 50, kBatches = 160;
-  Fixture fixture(Metric::kL2, 8, {.ef_construction = 60, .segment_size_threshold = 2000});
+  Fixture fixture(Metric::kL2, 8, {.ef_construction = 60, .segment_size_threshold = 1000});
   const auto vectors = Clustered(kBatch * kBatches, 8, 3);
   std::atomic<bool> done = false;
   auto reader = [&](uint32_t seed) {
@@ -324,7 +468,7 @@ TEST(SegmentSetTest, SearchesBesideCommitsLinkingAndSealingSeeWholeCommits) {
     fixture.Add({vectors.begin() + batch * kBatch, vectors.begin() + (batch + 1) * kBatch},
                 {dead.begin(), dead.end()});
   }
-  fixture.WaitUntilIndexed();
+  EXPECT_TRUE(fixture.Compact().ok());
   done = true;
   first.join();
   second.join();

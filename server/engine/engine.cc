@@ -33,8 +33,8 @@ Engine::Engine(const EngineOptions& options, std::unique_ptr<storage::DataDirect
                std::unique_ptr<storage::RecordStore> store)
     : directory_(std::move(directory)),
       store_(std::move(store)),
+      compaction_gate_(kCompactions),
       index_pool_("varve-index", ThreadsOrCores(options.index_threads), kIndexNiceness),
-      compaction_gate_(kCompactions, &index_pool_),
       search_pool_("varve-search", ThreadsOrCores(options.search_threads)),
       resources_{.store = store_.get(),
                  .files = storage::FileSystem::System(),

@@ -73,8 +73,8 @@ class Engine {
   // before the store.
   const std::unique_ptr<storage::DataDirectory> directory_;
   const std::unique_ptr<storage::RecordStore> store_;
-  ThreadPool index_pool_;
   index::CompactionGate compaction_gate_;
+  ThreadPool index_pool_;
   ThreadPool search_pool_;
   const NamespaceResources resources_;
 

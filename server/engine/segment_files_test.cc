@@ -133,8 +133,8 @@ class SegmentFilesTest : public testing::Test {
   storage::TemporaryDirectory directory_;
   storage::MemoryRecordStore store_;
   FillableFileSystem files_;
+  index::CompactionGate gate_{1};
   ThreadPool index_pool_{"test-index", 2};
-  index::CompactionGate gate_{1, &index_pool_};
   ThreadPool search_pool_{"test-search", 2};
   NamespaceResources resources_{.store = &store_,
                                 .files = &files_,
