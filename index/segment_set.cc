@@ -131,13 +131,14 @@ std::shared_ptr<ActiveSegment> SegmentSet::ActiveWithRoom() {
   return unsealed_.back();
 }
 
-// Rows that wait by now are as many as will be linked before the segment that is begun now: where
-// they outnumber a segment, it is as large as the backlog, so that it need not be merged from many.
+// A backlog of several segments' rows is linked into a single one as large as itself: rows that wait
+// by now would be merged into one before long.
 uint32_t SegmentSet::NextCapacity() const {
   const uint64_t most =
       std::min(kBacklogSegmentBytes / (space_.padded_dimension() * sizeof(float)), kSegmentRowsMax);
   const uint64_t backlog = std::min(UnlinkedRows(kAllRows), most);
-  return static_cast<uint32_t>(std::max<uint64_t>(backlog, options_.segment_size_threshold));
+  const uint64_t threshold = options_.segment_size_threshold;
+  return static_cast<uint32_t>(backlog < kCompactionFanIn * threshold ? threshold : backlog);
 }
 
 void SegmentSet::Publish(uint64_t sequence, uint64_t next_row, uint64_t live_rows) {

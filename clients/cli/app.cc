@@ -52,6 +52,8 @@ void AddEverything(CLI::App& app, Session& session, Action* chosen) {
   AddCount(app, chosen);
   AddScan(app, chosen);
   AddSegments(app, chosen);
+  AddFlush(app, chosen);
+  AddCompact(app, chosen);
   AddStats(app, chosen);
 }
 

@@ -49,8 +49,9 @@ absl::Status ValidateField(const FieldSchema& field) {
                                    options.segment_size_threshold, 1'000, 10'000'000));
   VARVE_RETURN_IF_ERROR(CheckRange(field.name, "parallel_insert_threshold",
                                    options.parallel_insert_threshold, 1, 1'000'000'000));
-  return CheckRange(field.name, "max_unindexed_rows", options.max_unindexed_rows, 1'000,
-                    1'000'000'000);
+  VARVE_RETURN_IF_ERROR(CheckRange(field.name, "max_unindexed_rows", options.max_unindexed_rows,
+                                   1'000, 1'000'000'000));
+  return CheckRange(field.name, "tombstone_rebuild_pct", options.tombstone_rebuild_pct, 1, 100);
 }
 
 Json ToJson(const FieldSchema& field) {
@@ -64,7 +65,9 @@ Json ToJson(const FieldSchema& field) {
           {"ef_search", options.ef_search},
           {"segment_size_threshold", options.segment_size_threshold},
           {"parallel_insert_threshold", options.parallel_insert_threshold},
-          {"max_unindexed_rows", options.max_unindexed_rows}};
+          {"max_unindexed_rows", options.max_unindexed_rows},
+          {"tombstone_rebuild_pct", options.tombstone_rebuild_pct},
+          {"auto_compaction", options.auto_compaction}};
 }
 
 // Throws Json::exception when a member is missing or of another type.
@@ -80,6 +83,10 @@ FieldSchema FieldFromJson(const Json& json) {
   json.at("segment_size_threshold").get_to(field.index.segment_size_threshold);
   json.at("parallel_insert_threshold").get_to(field.index.parallel_insert_threshold);
   json.at("max_unindexed_rows").get_to(field.index.max_unindexed_rows);
+  // Younger than the first schemas.
+  field.index.tombstone_rebuild_pct =
+      json.value("tombstone_rebuild_pct", field.index.tombstone_rebuild_pct);
+  field.index.auto_compaction = json.value("auto_compaction", field.index.auto_compaction);
   return field;
 }
 
@@ -103,7 +110,7 @@ std::string_view IdTypeName(IdType type) {
 }
 
 void Apply(const IndexOptionsUpdate& update, index::IndexOptions* options) {
-  const auto set = [](const std::optional<uint32_t>& from, uint32_t* to) {
+  const auto set = [](const auto& from, auto* to) {
     if (from.has_value()) *to = *from;
   };
   set(update.m, &options->m);
@@ -112,6 +119,8 @@ void Apply(const IndexOptionsUpdate& update, index::IndexOptions* options) {
   set(update.segment_size_threshold, &options->segment_size_threshold);
   set(update.parallel_insert_threshold, &options->parallel_insert_threshold);
   set(update.max_unindexed_rows, &options->max_unindexed_rows);
+  set(update.tombstone_rebuild_pct, &options->tombstone_rebuild_pct);
+  set(update.auto_compaction, &options->auto_compaction);
 }
 
 absl::Status ValidateSchema(const NamespaceSchema& schema) {

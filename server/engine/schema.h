@@ -51,6 +51,8 @@ struct IndexOptionsUpdate {
   std::optional<uint32_t> segment_size_threshold;
   std::optional<uint32_t> parallel_insert_threshold;
   std::optional<uint32_t> max_unindexed_rows;
+  std::optional<uint32_t> tombstone_rebuild_pct;
+  std::optional<bool> auto_compaction;
 };
 
 void Apply(const IndexOptionsUpdate& update, index::IndexOptions* options);

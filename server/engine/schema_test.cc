@@ -38,6 +38,8 @@ TEST(SchemaTest, EachBadMemberIsInvalidAndNamed) {
       {[](auto& s) { s.fields[0].index.segment_size_threshold = 10; }, "segment_size_threshold"},
       {[](auto& s) { s.fields[0].index.parallel_insert_threshold = 0; }, "parallel_insert"},
       {[](auto& s) { s.fields[0].index.max_unindexed_rows = 999; }, "max_unindexed_rows"},
+      {[](auto& s) { s.fields[0].index.tombstone_rebuild_pct = 0; }, "tombstone_rebuild_pct"},
+      {[](auto& s) { s.fields[0].index.tombstone_rebuild_pct = 101; }, "tombstone_rebuild_pct"},
   };
   for (const Case& c : cases) {
     NamespaceSchema schema = Valid();

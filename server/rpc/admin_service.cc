@@ -31,6 +31,8 @@ v1::SegmentState EncodeState(index::SegmentState state) {
       return v1::SEGMENT_STATE_SEALING;
     case index::SegmentState::kSealed:
       return v1::SEGMENT_STATE_SEALED;
+    case index::SegmentState::kCompacting:
+      return v1::SEGMENT_STATE_COMPACTING;
   }
   return v1::SEGMENT_STATE_UNSPECIFIED;
 }
@@ -66,6 +68,7 @@ absl::Status ListSegments(const ServiceContext& context, const CallControl&,
     segment->set_indexed_rows(info.indexed_rows);
     segment->set_memory_bytes(info.memory_bytes);
     segment->set_file_bytes(info.file_bytes);
+    segment->set_level(info.level);
   }
   return absl::OkStatus();
 }
@@ -93,6 +96,59 @@ absl::Status Stats(const ServiceContext& context, const CallControl&,
   response->set_disk_bytes(stats.disk_bytes);
   return absl::OkStatus();
 }
+
+// Flush and Compact: has a namespace do something, and answers when it has. Whatever ends the call
+// before, ends the waiting alone.
+template <typename Request, typename Response>
+class UpkeepCall final : public UnaryCall {
+ public:
+  using Upkeep = void (engine::Namespace::*)(engine::Namespace::Done);
+
+  UpkeepCall(const CallOrigin& origin, const grpc::ByteBuffer* request, grpc::ByteBuffer* response,
+             Upkeep upkeep)
+      : UnaryCall(origin, origin.context.read_pool, request, response), upkeep_(upkeep) {}
+
+  void Drain() override {
+    End(absl::UnavailableError("the server is shutting down; ask again when it is back"));
+  }
+
+ private:
+  absl::Status Admit(size_t) override {
+    VARVE_ASSIGN_OR_RETURN(slot_, context().admission->calls.TryReserve(1));
+    return absl::OkStatus();
+  }
+
+  void Work() override {
+    if (absl::Status status = Ask(); !status.ok()) End(std::move(status));
+  }
+
+  absl::Status Ask() {
+    Request parsed;
+    VARVE_RETURN_IF_ERROR(ParseMessage(request(), &parsed));
+    VARVE_ASSIGN_OR_RETURN(const auto found, context().engine->FindNamespace(parsed.namespace_()));
+    VARVE_RETURN_IF_ERROR(found->ListSegments(parsed.field()).status());  // there is such a field
+    if (!Waits(parsed)) {
+      ((*found).*upkeep_)([](absl::Status) {});
+      Respond(Response());
+      return absl::OkStatus();
+    }
+    ((*found).*upkeep_)([this, self = shared_from_this()](absl::Status status) {
+      Run(pool(), [this, status = std::move(status)] {
+        if (!status.ok()) return End(status);
+        Respond(Response());
+      });
+    });
+    return absl::OkStatus();
+  }
+
+  static bool Waits(const v1::FlushRequest&) { return true; }
+  static bool Waits(const v1::CompactRequest& request) { return request.wait(); }
+
+  void Released() override { slot_ = Budget::Share(); }
+
+  const Upkeep upkeep_;
+  Budget::Share slot_;
+};
 
 // WatchIndexing: looks at the rows that were there when it began until all of them are indexed. At
 // most one message is on its way: a client that does not read is told less, not later.
@@ -180,8 +236,9 @@ class WatchIndexingCall final
 };
 
 using Grpc = v1::AdminService;
-using RawService = Grpc::WithRawCallbackMethod_ListSegments<
-    Grpc::WithRawCallbackMethod_WatchIndexing<Grpc::WithRawCallbackMethod_Stats<Grpc::Service>>>;
+using RawService = Grpc::WithRawCallbackMethod_ListSegments<Grpc::WithRawCallbackMethod_Flush<
+    Grpc::WithRawCallbackMethod_Compact<Grpc::WithRawCallbackMethod_WatchIndexing<
+        Grpc::WithRawCallbackMethod_Stats<Grpc::Service>>>>>;
 
 // Picks the handler for a call. Thread-safe.
 class AdminServiceImpl final : public RawService {
@@ -193,6 +250,19 @@ class AdminServiceImpl final : public RawService {
                                          grpc::ByteBuffer* response) override {
     return StartFunctionCall({"AdminService.ListSegments", *rpc, context_}, context_.read_pool,
                              request, response, &server::ListSegments);
+  }
+  grpc::ServerUnaryReactor* Flush(grpc::CallbackServerContext* rpc, const grpc::ByteBuffer* request,
+                                  grpc::ByteBuffer* response) override {
+    return StartCall<UpkeepCall<v1::FlushRequest, v1::FlushResponse>>(
+        CallOrigin{"AdminService.Flush", *rpc, context_}, request, response,
+        &engine::Namespace::Flush);
+  }
+  grpc::ServerUnaryReactor* Compact(grpc::CallbackServerContext* rpc,
+                                    const grpc::ByteBuffer* request,
+                                    grpc::ByteBuffer* response) override {
+    return StartCall<UpkeepCall<v1::CompactRequest, v1::CompactResponse>>(
+        CallOrigin{"AdminService.Compact", *rpc, context_}, request, response,
+        &engine::Namespace::Compact);
   }
   grpc::ServerWriteReactor<grpc::ByteBuffer>* WatchIndexing(
       grpc::CallbackServerContext* rpc, const grpc::ByteBuffer* request) override {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <string>
 
 #include "server/rpc/server_fixture.h"
@@ -70,6 +71,44 @@ TEST_F(AdminServiceTest, WatchingEndsWhenAllIsIndexedAndNeverGoesBack) {
   EXPECT_THAT(stream->Finish(), IsOk());
   EXPECT_GE(messages, 1);
   EXPECT_EQ(indexed, 5000);
+}
+
+TEST_F(AdminServiceTest, FlushSealsAndCompactMergesWhatWasThere) {
+  Upsert("docs", MakeRecords(0, 2500));
+  v1::FlushRequest flush;
+  flush.set_namespace_("docs");
+  v1::FlushResponse flushed;
+  grpc::ClientContext flush_context;
+  ASSERT_THAT(admin_->Flush(&flush_context, flush, &flushed), IsOk());
+  v1::CompactRequest compact;
+  compact.set_namespace_("docs");
+  compact.set_wait(true);
+  v1::CompactResponse compacted;
+  grpc::ClientContext compact_context;
+  ASSERT_THAT(admin_->Compact(&compact_context, compact, &compacted), IsOk());
+  v1::ListSegmentsRequest list;
+  list.set_namespace_("docs");
+  v1::ListSegmentsResponse segments;
+  grpc::ClientContext list_context;
+  ASSERT_THAT(admin_->ListSegments(&list_context, list, &segments), IsOk());
+  ASSERT_EQ(segments.segments_size(), 1);
+  EXPECT_EQ(segments.segments(0).state(), v1::SEGMENT_STATE_SEALED);
+  EXPECT_EQ(segments.segments(0).rows(), 2500);
+  EXPECT_EQ(segments.segments(0).level(), 1);
+}
+
+TEST_F(AdminServiceTest, TheDeadlineOfACompactionEndsTheWaitingForIt) {
+  Upsert("docs", MakeRecords(0, 5000));
+  v1::CompactRequest request;
+  request.set_namespace_("docs");
+  request.set_wait(true);
+  v1::CompactResponse response;
+  grpc::ClientContext hasty;
+  hasty.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(1));
+  EXPECT_THAT(admin_->Compact(&hasty, request, &response),
+              StatusIs(grpc::StatusCode::DEADLINE_EXCEEDED, _));
+  grpc::ClientContext patient;
+  EXPECT_THAT(admin_->Compact(&patient, request, &response), IsOk());
 }
 
 TEST_F(AdminServiceTest, WatchingAnEmptyNamespaceEndsAtOnce) {

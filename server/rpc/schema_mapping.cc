@@ -71,6 +71,8 @@ void EncodeIndexOptions(const index::IndexOptions& in, v1::IndexOptions* out) {
   out->set_segment_size_threshold(in.segment_size_threshold);
   out->set_parallel_insert_threshold(in.parallel_insert_threshold);
   out->set_max_unindexed_rows(in.max_unindexed_rows);
+  out->set_tombstone_rebuild_pct(in.tombstone_rebuild_pct);
+  out->set_auto_compaction(in.auto_compaction);
 }
 
 absl::StatusOr<engine::FieldSchema> DecodeField(const v1::VectorField& in,
@@ -129,6 +131,8 @@ engine::IndexOptionsUpdate DecodeIndexOptions(const v1::IndexOptions& in) {
     out.parallel_insert_threshold = in.parallel_insert_threshold();
   }
   if (in.has_max_unindexed_rows()) out.max_unindexed_rows = in.max_unindexed_rows();
+  if (in.has_tombstone_rebuild_pct()) out.tombstone_rebuild_pct = in.tombstone_rebuild_pct();
+  if (in.has_auto_compaction()) out.auto_compaction = in.auto_compaction();
   return out;
 }
 

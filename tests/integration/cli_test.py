@@ -150,6 +150,25 @@ def test_get_says_what_is_missing(varve, shared_varved, filled):
     assert done.stderr == "varve: there are no records [7]\n"
 
 
+def test_flush_and_compact_say_what_they_left(varve, filled):
+    ns, _ = filled
+    assert f"flushed {ns}" in varve("flush", ns)
+    assert "sealed" in varve("segments", ns)
+    assert varve.json("flush", ns)["segments"] == 1
+    assert f"compacted {ns}" in varve("compact", ns)
+    assert varve.json("compact", ns)["compacted"] == ns
+    assert "compacting" in varve("compact", ns, "--no-wait")
+
+
+def test_compaction_options_are_shown_and_changed(varve, filled):
+    ns, _ = filled
+    index = varve.json("namespace", "describe", ns)["index"]
+    assert (index["tombstone_rebuild_pct"], index["auto_compaction"]) == (20, True)
+    varve("namespace", "update", ns, "--tombstone-rebuild-pct", 35, "--auto-compaction", "false")
+    index = varve.json("namespace", "describe", ns)["index"]
+    assert (index["tombstone_rebuild_pct"], index["auto_compaction"]) == (35, False)
+
+
 def test_segments_and_stats_describe_the_index_and_the_server(varve, filled):
     ns, _ = filled
     (segment,) = varve.json("segments", ns)["segments"]

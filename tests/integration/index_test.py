@@ -49,7 +49,7 @@ def test_watching_an_empty_namespace_ends_at_once(api, ns):
 
 
 def test_segments_are_sealed_at_the_threshold_and_searched_together(api, ns):
-    api.create(ns, DIMENSION, segment_size_threshold=1000)
+    api.create(ns, DIMENSION, segment_size_threshold=1000, auto_compaction=False)
     vectors = random_vectors(32, 4_500, DIMENSION)
     fill(api, ns, vectors, batch=300)
     api.wait_indexed(ns)
@@ -71,7 +71,7 @@ def test_segments_are_sealed_at_the_threshold_and_searched_together(api, ns):
 
 
 def test_deleted_and_replaced_rows_are_dead_and_never_found(api, ns):
-    api.create(ns, DIMENSION, segment_size_threshold=1000)
+    api.create(ns, DIMENSION, segment_size_threshold=1000, auto_compaction=False)
     vectors = random_vectors(33, 4_000, DIMENSION)
     fill(api, ns, vectors)
     api.wait_indexed(ns)
@@ -87,8 +87,48 @@ def test_deleted_and_replaced_rows_are_dead_and_never_found(api, ns):
     assert all(key % 2 == 1 for key in found)
 
 
-def test_options_changed_in_flight_apply_to_what_comes_after(api, ns):
+def test_segments_are_merged_and_rebuilt_by_themselves(api, ns):
     api.create(ns, DIMENSION, segment_size_threshold=1000)
+    vectors = random_vectors(38, 8_500, DIMENSION)
+    fill(api, ns, vectors, batch=500)
+    api.wait_indexed(ns)
+    api.delete(ns, range(0, 8_500, 3))
+    live = np.array([row for row in range(8_500) if row % 3 != 0])
+    deadline = time.monotonic() + CALL_SECONDS
+    while time.monotonic() < deadline:
+        sealed = [s for s in api.segments(ns) if s.file_bytes > 0]
+        if len(sealed) <= 3 and all(s.dead_rows * 5 <= s.rows for s in sealed):
+            break
+    assert len(sealed) <= 3
+    assert max(segment.level for segment in sealed) >= 1
+    assert sum(segment.live_rows for segment in api.segments(ns)) == len(live)
+    assert recall(api, ns, vectors, live) > 0.97
+
+
+def test_flush_seals_what_is_there_and_compact_leaves_one_segment_without_dead_rows(api, ns):
+    api.create(ns, DIMENSION, segment_size_threshold=1000, auto_compaction=False)
+    vectors = random_vectors(39, 3_500, DIMENSION)
+    fill(api, ns, vectors, batch=500)
+    api.delete(ns, range(100))
+    api.admin.Flush(v1.FlushRequest(namespace=ns), timeout=CALL_SECONDS)
+    segments = api.segments(ns)
+    assert {segment.state for segment in segments} == {v1.SEGMENT_STATE_SEALED}
+    assert (len(segments), sum(segment.dead_rows for segment in segments)) == (4, 100)
+    api.admin.Compact(v1.CompactRequest(namespace=ns, wait=True), timeout=CALL_SECONDS)
+    (segment,) = api.segments(ns)
+    assert (segment.state, segment.rows) == (v1.SEGMENT_STATE_SEALED, 3_400)
+    assert recall(api, ns, vectors, np.arange(100, 3_500)) > 0.97
+    api.admin.Compact(v1.CompactRequest(namespace=ns), timeout=CALL_SECONDS)
+    for request in (v1.FlushRequest, v1.CompactRequest):
+        call = api.admin.Flush if request is v1.FlushRequest else api.admin.Compact
+        with fails_with(grpc.StatusCode.INVALID_ARGUMENT, '"colour"'):
+            call(request(namespace=ns, field="colour"), timeout=CALL_SECONDS)
+        with fails_with(grpc.StatusCode.NOT_FOUND, "nowhere"):
+            call(request(namespace="nowhere"), timeout=CALL_SECONDS)
+
+
+def test_options_changed_in_flight_apply_to_what_comes_after(api, ns):
+    api.create(ns, DIMENSION, segment_size_threshold=1000, auto_compaction=False)
     vectors = random_vectors(34, 6_000, DIMENSION)
     fill(api, ns, vectors[:2_000])
     request = v1.UpdateNamespaceRequest(

@@ -43,14 +43,15 @@ const std::vector<std::pair<std::string, DType>> kElementTypes = {{"f32", DType:
 const std::vector<std::pair<std::string, IdType>> kIdTypes = {{"number", IdType::kNumber},
                                                               {"text", IdType::kText}};
 
-// Name and value of every index option.
+// Name and value of every index option that is a number.
 std::vector<std::pair<std::string, std::optional<uint32_t>*>> Members(IndexOptions* index) {
   return {{"m", &index->m},
           {"ef_construction", &index->ef_construction},
           {"ef_search", &index->ef_search},
           {"segment_size_threshold", &index->segment_size_threshold},
           {"parallel_insert_threshold", &index->parallel_insert_threshold},
-          {"max_unindexed_rows", &index->max_unindexed_rows}};
+          {"max_unindexed_rows", &index->max_unindexed_rows},
+          {"tombstone_rebuild_pct", &index->tombstone_rebuild_pct}};
 }
 
 // An option whose value is one of a few words.
@@ -83,6 +84,10 @@ void AddIndexOptions(CLI::App* verb, IndexOptions* index) {
       "Waiting rows from which on all cores link");
   add("--max-unindexed-rows", &index->max_unindexed_rows,
       "Rows that may wait to be linked before ingest is held back");
+  add("--tombstone-rebuild-pct", &index->tombstone_rebuild_pct,
+      "Share of dead rows that has a segment rebuilt, 1 to 100");
+  verb->add_option("--auto-compaction", index->auto_compaction,
+                   "true or false: whether segments are merged and rebuilt in the background");
 }
 
 Json ToJson(const Namespace& space) {
@@ -97,6 +102,7 @@ Json ToJson(const Namespace& space) {
   for (const auto& [name, value] : Members(&index)) {
     if (*value) document["index"][name] = **value;
   }
+  if (index.auto_compaction) document["index"]["auto_compaction"] = *index.auto_compaction;
   return document;
 }
 
@@ -156,7 +162,7 @@ absl::Status Describe(const NamespaceOptions& options, Session& session) {
 }
 
 absl::Status Update(NamespaceOptions options, Session& session) {
-  bool any = false;
+  bool any = options.index.auto_compaction.has_value();
   for (const auto& [name, value] : Members(&options.index)) any = any || value->has_value();
   if (!any) return UsageError("name an option to change");
   VARVE_ASSIGN_OR_RETURN(Client* const client, session.client());

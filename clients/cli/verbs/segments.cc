@@ -22,6 +22,8 @@ std::string_view StateName(SegmentState state) {
       return "sealing";
     case SegmentState::kSealed:
       return "sealed";
+    case SegmentState::kCompacting:
+      return "compacting";
   }
   return "unknown";
 }
@@ -33,6 +35,7 @@ absl::Status RunSegments(const std::string& name_space, Session& session) {
     Json list = Json::array();
     for (const Segment& segment : segments) {
       list.push_back({{"id", segment.id},
+                      {"level", segment.level},
                       {"state", StateName(segment.state)},
                       {"rows", segment.rows},
                       {"live_rows", segment.live_rows},
@@ -44,10 +47,10 @@ absl::Status RunSegments(const std::string& name_space, Session& session) {
     session.PrintJson({{"segments", list}});
     return absl::OkStatus();
   }
-  Table table({"ID", "STATE", "ROWS", "LIVE", "DEAD", "INDEXED", "MEMORY", "FILE"});
+  Table table({"ID", "LEVEL", "STATE", "ROWS", "LIVE", "DEAD", "INDEXED", "MEMORY", "FILE"});
   for (const Segment& segment : segments) {
-    table.Add({StrCat(segment.id), std::string(StateName(segment.state)), Thousands(segment.rows),
-               Thousands(segment.live_rows), Thousands(segment.dead_rows),
+    table.Add({StrCat(segment.id), StrCat(segment.level), std::string(StateName(segment.state)),
+               Thousands(segment.rows), Thousands(segment.live_rows), Thousands(segment.dead_rows),
                Thousands(segment.indexed_rows),
                Megabytes(static_cast<double>(segment.memory_bytes)),
                Megabytes(static_cast<double>(segment.file_bytes))});

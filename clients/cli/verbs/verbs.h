@@ -11,8 +11,10 @@ namespace varve::cli {
 
 // Each adds one verb to the command line; when that verb is parsed, `chosen` is set to what it
 // does.
+void AddCompact(CLI::App& app, Action* chosen);
 void AddCount(CLI::App& app, Action* chosen);
 void AddDelete(CLI::App& app, Action* chosen);
+void AddFlush(CLI::App& app, Action* chosen);
 void AddGet(CLI::App& app, Action* chosen);
 void AddIngest(CLI::App& app, Action* chosen);
 void AddNamespace(CLI::App& app, Action* chosen);

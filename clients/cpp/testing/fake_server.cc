@@ -91,6 +91,8 @@ void FillDefaults(v1::Namespace* description) {
     index.set_segment_size_threshold(50'000);
     index.set_parallel_insert_threshold(256);
     index.set_max_unindexed_rows(1'000'000);
+    index.set_tombstone_rebuild_pct(20);
+    index.set_auto_compaction(true);
     index.MergeFrom(field.index());
     *field.mutable_index() = index;
   }
@@ -315,6 +317,16 @@ class FakeServer::Services : public v1::NamespaceService::Service,
       segment->set_rows(space.records.size());
       segment->set_live_rows(space.records.size());
     });
+  }
+
+  grpc::Status Flush(grpc::ServerContext*, const v1::FlushRequest* request,
+                     v1::FlushResponse*) override {
+    return With(request->namespace_(), [](FakeNamespace&) {});
+  }
+
+  grpc::Status Compact(grpc::ServerContext*, const v1::CompactRequest* request,
+                       v1::CompactResponse*) override {
+    return With(request->namespace_(), [](FakeNamespace&) {});
   }
 
   grpc::Status WatchIndexing(grpc::ServerContext*, const v1::WatchIndexingRequest* request,

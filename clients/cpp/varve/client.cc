@@ -133,6 +133,12 @@ absl::Status Append(Records from, Records* to) {
   return absl::OkStatus();
 }
 
+// For calls that last as long as the work they wait for.
+CallOptions Patient(CallOptions call) {
+  if (!call.timeout.has_value()) call.timeout = absl::InfiniteDuration();
+  return call;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(std::string_view target,
@@ -338,6 +344,22 @@ absl::StatusOr<std::vector<Segment>> Client::ListSegments(std::string_view name_
   std::vector<Segment> segments;
   for (const v1::Segment& segment : response.segments()) segments.push_back(FromWire(segment));
   return segments;
+}
+
+absl::Status Client::Flush(std::string_view name_space, const CallOptions& call) {
+  v1::FlushRequest request;
+  request.set_namespace_(std::string(name_space));
+  return Call(*channel_, Patient(call), channel_->admin(), &v1::AdminService::Stub::Flush, request)
+      .status();
+}
+
+absl::Status Client::Compact(std::string_view name_space, bool wait, const CallOptions& call) {
+  v1::CompactRequest request;
+  request.set_namespace_(std::string(name_space));
+  request.set_wait(wait);
+  return Call(*channel_, Patient(call), channel_->admin(), &v1::AdminService::Stub::Compact,
+              request)
+      .status();
 }
 
 absl::Status Client::WatchIndexing(std::string_view name_space,

@@ -91,10 +91,11 @@ struct CountResult {
   uint64_t sequence = 0;  // the commit the count saw
 };
 
-enum class SegmentState { kActive, kSealing, kSealed };
+enum class SegmentState { kActive, kSealing, kSealed, kCompacting };
 
 struct Segment {
-  uint64_t id = 0;  // unique within the field, ascending with age
+  uint64_t id = 0;     // unique within the field, never used again
+  uint32_t level = 0;  // size class, about four times the rows each
   SegmentState state = SegmentState::kActive;
   uint64_t rows = 0;  // live and dead
   uint64_t live_rows = 0;
@@ -195,6 +196,12 @@ class Client {
   // The segments of the default field, oldest first.
   absl::StatusOr<std::vector<Segment>> ListSegments(std::string_view name_space,
                                                     const CallOptions& call = {});
+  // Seals what the default field's active segment holds; returns when every row committed before is
+  // in the durable file of a sealed segment. Waits without a timeout unless `call` has one.
+  absl::Status Flush(std::string_view name_space, const CallOptions& call = {});
+  // Flushes, then merges and rebuilds segments until as few as can be are left, and no dead row. Does
+  // not wait for that unless `wait`, and then as Flush. What was begun goes on when waiting ends.
+  absl::Status Compact(std::string_view name_space, bool wait, const CallOptions& call = {});
   // Calls `report`, on this thread, as indexing goes on; returns when every row that was committed
   // before the call is indexed.
   absl::Status WatchIndexing(std::string_view name_space,

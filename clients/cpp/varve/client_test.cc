@@ -181,6 +181,14 @@ TEST_F(ClientTest, IndexingIsWatchedToItsEnd) {
   EXPECT_THAT(indexed, ElementsAre(5, 10));
 }
 
+TEST_F(ClientTest, UpkeepIsAskedForByName) {
+  ASSERT_TRUE(Fill(*client_, "a", 3).ok());
+  EXPECT_TRUE(client_->Flush("a").ok());
+  EXPECT_TRUE(client_->Compact("a", /*wait=*/true).ok());
+  EXPECT_EQ(client_->Flush("b").code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(client_->Compact("b", /*wait=*/false).code(), absl::StatusCode::kNotFound);
+}
+
 TEST_F(ClientTest, StatsAreOfTheServerAndOfANamespaceThatIsNamed) {
   ASSERT_TRUE(Fill(*client_, "a", 10).ok());
   const auto server = client_->Stats();

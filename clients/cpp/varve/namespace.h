@@ -35,7 +35,9 @@ struct IndexOptions {
   std::optional<uint32_t> ef_search;                  // candidates while searching; 1 to 10,000
   std::optional<uint32_t> segment_size_threshold;     // rows at which a segment is sealed
   std::optional<uint32_t> parallel_insert_threshold;  // rows from which all cores link
-  std::optional<uint32_t> max_unindexed_rows;  // rows that may wait before ingest is held back
+  std::optional<uint32_t> max_unindexed_rows;     // rows that may wait before ingest is held back
+  std::optional<uint32_t> tombstone_rebuild_pct;  // dead share that has a segment rebuilt; 1 to 100
+  std::optional<bool> auto_compaction;            // false: merging and rebuilding pause
 };
 
 // One named vector of every record.

@@ -118,6 +118,10 @@ absl::StatusOr<VectorField> FieldFromWire(const v1::VectorField& in) {
     field.index.parallel_insert_threshold = index.parallel_insert_threshold();
   }
   if (index.has_max_unindexed_rows()) field.index.max_unindexed_rows = index.max_unindexed_rows();
+  if (index.has_tombstone_rebuild_pct()) {
+    field.index.tombstone_rebuild_pct = index.tombstone_rebuild_pct();
+  }
+  if (index.has_auto_compaction()) field.index.auto_compaction = index.auto_compaction();
   return field;
 }
 
@@ -163,6 +167,8 @@ void ToWire(const IndexOptions& index, v1::IndexOptions* out) {
     out->set_parallel_insert_threshold(*index.parallel_insert_threshold);
   }
   if (index.max_unindexed_rows) out->set_max_unindexed_rows(*index.max_unindexed_rows);
+  if (index.tombstone_rebuild_pct) out->set_tombstone_rebuild_pct(*index.tombstone_rebuild_pct);
+  if (index.auto_compaction) out->set_auto_compaction(*index.auto_compaction);
 }
 
 void ToWire(const Namespace& spec, v1::Namespace* out) {
@@ -282,7 +288,9 @@ Segment FromWire(const v1::Segment& segment) {
   SegmentState state = SegmentState::kActive;
   if (segment.state() == v1::SEGMENT_STATE_SEALING) state = SegmentState::kSealing;
   if (segment.state() == v1::SEGMENT_STATE_SEALED) state = SegmentState::kSealed;
+  if (segment.state() == v1::SEGMENT_STATE_COMPACTING) state = SegmentState::kCompacting;
   return {.id = segment.id(),
+          .level = segment.level(),
           .state = state,
           .rows = segment.rows(),
           .live_rows = segment.live_rows(),
