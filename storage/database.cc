@@ -158,6 +158,11 @@ std::unique_ptr<Walk> Database::NewWalk(Family family, const Snapshot& snapshot,
   return walk;
 }
 
+absl::Status Database::Flush() {
+  const std::vector<rocksdb::ColumnFamilyHandle*> families(handles_.begin(), handles_.end());
+  return FromRocks(db_->Flush(rocksdb::FlushOptions(), families), directory_, "flush");
+}
+
 absl::Status Database::Compact(Family family, std::string_view begin, std::string_view end,
                                std::atomic<bool>* stop) {
   rocksdb::CompactRangeOptions options;

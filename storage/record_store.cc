@@ -33,6 +33,10 @@ absl::Status Torn(std::string_view found, std::string_view key, std::string_view
       StrCat(found, " ", DescribeKey(key), " has no ", missing, " in the record store"));
 }
 
+absl::Status NoSuchNamespace(std::string_view name) {
+  return absl::NotFoundError(StrCat("namespace \"", name, "\" does not exist"));
+}
+
 std::vector<std::string_view> Views(const std::vector<std::string>& keys) {
   return std::vector<std::string_view>(keys.begin(), keys.end());
 }
@@ -193,6 +197,7 @@ class RocksRecordStore final : public RecordStore {
                             std::string_view schema) override ABSL_LOCKS_EXCLUDED(namespaces_mu_);
   absl::Status DropNamespace(NamespaceNumber number, std::string_view name) override
       ABSL_LOCKS_EXCLUDED(namespaces_mu_);
+  absl::StatusOr<NamespaceEntry> ReadNamespace(std::string_view name) const override;
   absl::StatusOr<std::vector<NamespaceEntry>> ListNamespaces() const override;
 
   absl::Status Write(const Commit& commit) override;
@@ -206,6 +211,7 @@ class RocksRecordStore final : public RecordStore {
   }
   absl::Status WriteManifest(NamespaceNumber number, std::string_view manifest,
                              absl::Span<const ForgottenTombstones> forgotten) override;
+  absl::Status Flush() override { return db_->Flush(); }
   void ReclaimRows(NamespaceNumber number, RowRange range) override;
   absl::StatusOr<std::string> ReadManifest(NamespaceNumber number) const override;
   absl::StatusOr<std::vector<Tombstone>> ReadTombstones(NamespaceNumber number,
@@ -264,7 +270,7 @@ absl::Status RocksRecordStore::CheckNamespace(NamespaceNumber number, std::strin
   const std::string key = NamespaceKey(name);
   VARVE_ASSIGN_OR_RETURN(const std::optional<std::string> value, db_->Get(Family::kMeta, key));
   if (!value.has_value()) {
-    return absl::NotFoundError(StrCat("namespace \"", name, "\" does not exist"));
+    return NoSuchNamespace(name);
   }
   VARVE_ASSIGN_OR_RETURN(const NamespaceValueParts parts, ParseNamespaceValue(key, *value));
   if (parts.number == number) return absl::OkStatus();
@@ -327,6 +333,17 @@ void RocksRecordStore::Reclaim(NamespaceNumber number) {
     db_->Compact(family, NamespaceBegin(number), NamespaceBegin(number + 1), &stopping_)
         .IgnoreError();
   }
+}
+
+absl::StatusOr<NamespaceEntry> RocksRecordStore::ReadNamespace(std::string_view name) const {
+  const std::string key = NamespaceKey(name);
+  VARVE_ASSIGN_OR_RETURN(const std::optional<std::string> value, db_->Get(Family::kMeta, key));
+  if (!value.has_value()) return NoSuchNamespace(name);
+  VARVE_ASSIGN_OR_RETURN(const NamespaceValueParts parts, ParseNamespaceValue(key, *value));
+  NamespaceEntry entry{
+      .number = parts.number, .name = std::string(name), .schema = std::string(parts.schema)};
+  VARVE_ASSIGN_OR_RETURN(entry.state, ReadCommitState(parts.number));
+  return entry;
 }
 
 absl::StatusOr<std::vector<NamespaceEntry>> RocksRecordStore::ListNamespaces() const {
@@ -430,6 +447,8 @@ absl::Status RocksRecordStore::WriteManifest(NamespaceNumber number, std::string
 
 void RocksRecordStore::ReclaimRows(NamespaceNumber number, RowRange range) {
   reclaimer_.Schedule([this, number, range] {
+    // All families: a log is kept while any of them has something of it in memory alone.
+    db_->Flush().IgnoreError();
     for (const Family family : {Family::kRows, Family::kVectors}) {
       if (stopping_) return;
       db_->Compact(family, View(RowKey(number, range.first)), View(RowKey(number, range.last + 1)),

@@ -122,6 +122,8 @@ class RecordStore {
   // reads find nothing, and a cursor made before still walks over what there was. NotFound as
   // above.
   virtual absl::Status DropNamespace(NamespaceNumber number, std::string_view name) = 0;
+  // NotFound.
+  virtual absl::StatusOr<NamespaceEntry> ReadNamespace(std::string_view name) const = 0;
   // All namespaces, in order of name.
   virtual absl::StatusOr<std::vector<NamespaceEntry>> ListNamespaces() const = 0;
 
@@ -140,6 +142,9 @@ class RecordStore {
   // with everything written before. Calls for one namespace come one at a time.
   virtual absl::Status WriteManifest(NamespaceNumber number, std::string_view manifest,
                                      absl::Span<const ForgottenTombstones> forgotten) = 0;
+
+  // Writes what is in memory to tables: the next start has no log to replay. For a clean stop.
+  virtual absl::Status Flush() = 0;
 
   // Gives the disk space of the dead rows in `range` back, in the background. Best effort: what
   // fails here, compaction does later.

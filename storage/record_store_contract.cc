@@ -149,6 +149,51 @@ TEST_P(RecordStoreContractTest, AnEmptyStoreHasNoNamespaces) {
   EXPECT_THAT(*entries, IsEmpty());
 }
 
+TEST_P(RecordStoreContractTest, ANamespaceIsReadByItsName) {
+  const auto number = store().CreateNamespace("ant", "schema");
+  ASSERT_TRUE(number.ok());
+  const auto entry = store().ReadNamespace("ant");
+  ASSERT_TRUE(entry.ok()) << entry.status();
+  EXPECT_EQ(entry->number, *number);
+  EXPECT_EQ(entry->name, "ant");
+  EXPECT_EQ(entry->schema, "schema");
+  EXPECT_EQ(entry->state.next_row, 1);
+  EXPECT_EQ(store().ReadNamespace("bee").status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_P(RecordStoreContractTest, AManifestTakesTombstonesAlongUpToItsSequence) {
+  const auto number = store().CreateNamespace("ant", "");
+  ASSERT_TRUE(number.ok());
+  const std::vector<std::string_view> ids = {"a", "b", "c"}, vectors = {"1", "2", "3"};
+  ASSERT_TRUE(store()
+                  .Write({.namespace_number = *number,
+                          .state = {.sequence = 1, .next_row = 4},
+                          .first_row = 1,
+                          .ids = ids,
+                          .vectors = vectors})
+                  .ok());
+  const auto kill = [&](uint64_t sequence, std::string_view id, uint64_t row) {
+    return store().Write({.namespace_number = *number,
+                          .state = {.sequence = sequence, .next_row = 4},
+                          .first_row = 4,
+                          .deleted_ids = absl::MakeConstSpan(&id, 1),
+                          .dead_rows = absl::MakeConstSpan(&row, 1)});
+  };
+  ASSERT_TRUE(kill(2, "a", 1).ok());
+  ASSERT_TRUE(kill(3, "b", 2).ok());
+  ASSERT_TRUE(kill(4, "c", 3).ok());
+  ASSERT_TRUE(store().WriteManifest(*number, "m", {{{.range = {1, 2}, .sequence = 2}}}).ok());
+  EXPECT_EQ(store().ReadManifest(*number).value(), "m");
+  const auto left = store().ReadTombstones(*number, {1, kLastRow});
+  ASSERT_TRUE(left.ok());
+  ASSERT_EQ(left->size(), 2);
+  EXPECT_EQ((*left)[0].row, 2) << "died later than the manifest speaks of";
+  EXPECT_EQ((*left)[1].row, 3) << "is not in the range";
+  store().ReclaimRows(*number, {1, 3});
+  EXPECT_TRUE(store().Flush().ok());
+  EXPECT_EQ(store().ReadTombstones(*number, {1, kLastRow})->size(), 2);
+}
+
 TEST_P(RecordStoreContractTest, NamespacesAreListedByNameWithSchemaAndFreshState) {
   const auto zebra = store().CreateNamespace("zebra", "schema\0of zebra"s);
   const auto ant = store().CreateNamespace("ant", "");

@@ -79,8 +79,8 @@ rocksdb::DBOptions DatabaseOptions(const RecordStoreOptions& options) {
   // would refuse the second, though nothing that was acknowledged as synced is hurt.) What point in
   // time cannot tell is damage to the synced part, which it would drop in silence: SyncedMark does.
   db.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
-  // Bounds what a start replays: below, families that fill slowly are flushed so that logs can go.
-  db.max_total_wal_size = 8 * options.write_buffer_bytes;
+  // Bounds what a start replays: above, families that fill slowly are flushed so that logs can go.
+  db.max_total_wal_size = 2 * options.write_buffer_bytes;
   db.max_background_jobs = options.background_threads;
   // Writes back as it goes, so that an fsync finds little left to do.
   db.bytes_per_sync = kMiB;

@@ -14,10 +14,13 @@ namespace varve::engine {
 namespace {
 
 // Linking gives way to calls when cores are short.
+constexpr int kIndexNiceness = 5;
+
 // Compactions at once: each holds a graph in memory, and room on disk beside what it replaces.
 constexpr size_t kCompactions = 1;
 
-constexpr int kIndexNiceness = 5;
+// How often idle namespaces are looked for, at least.
+constexpr absl::Duration kSweepInterval = absl::Minutes(1);
 
 size_t ThreadsOrCores(int threads) {
   return threads > 0 ? threads : std::max(1u, std::thread::hardware_concurrency());
@@ -40,28 +43,63 @@ Engine::Engine(const EngineOptions& options, std::unique_ptr<storage::DataDirect
                  .files = storage::FileSystem::System(),
                  .segments_directory = directory_->segments_path(),
                  .index = {.pool = &index_pool_, .gate = &compaction_gate_},
-                 .search_pool = &search_pool_} {}
+                 .search_pool = &search_pool_},
+      close_idle_after_(options.close_idle_after),
+      sweeper_([this] { Sweep(); }) {}
 
-Engine::~Engine() = default;
+Engine::~Engine() {
+  {
+    MutexLock lock(&mu_);
+    stopping_ = true;
+  }
+  stop_sweeping_.SignalAll();
+  sweeper_.join();
+  {
+    MutexLock lock(&mu_);
+    namespaces_.clear();
+  }
+  store_->Flush().IgnoreError();  // what stays in the log is replayed
+}
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& options) {
   VARVE_ASSIGN_OR_RETURN(auto directory, storage::DataDirectory::Open(options.data_dir));
   VARVE_ASSIGN_OR_RETURN(auto store, storage::RecordStore::Open(directory->records_path(),
                                                                 storage::RecordStoreOptions()));
   std::unique_ptr<Engine> engine(new Engine(options, std::move(directory), std::move(store)));
-  VARVE_RETURN_IF_ERROR(engine->OpenNamespaces());
+  VARVE_RETURN_IF_ERROR(engine->FindNamespaces());
   return engine;
 }
 
-absl::Status Engine::OpenNamespaces() {
+absl::Status Engine::FindNamespaces() {
   VARVE_ASSIGN_OR_RETURN(const auto entries, store_->ListNamespaces());
   VARVE_RETURN_IF_ERROR(RemoveOrphanDirectories(entries));
-  search_pool_.ParallelFor(entries.size(), [&](size_t i) {
-    Slot slot = Namespace::Open(entries[i], resources_);
-    MutexLock lock(&mu_);
-    namespaces_.emplace(entries[i].name, std::move(slot));
-  });
+  MutexLock lock(&mu_);
+  for (const storage::NamespaceEntry& entry : entries) {
+    namespaces_.emplace(entry.name, std::make_shared<NamespaceSlot>(entry.name, resources_));
+  }
   return absl::OkStatus();
+}
+
+std::vector<std::shared_ptr<NamespaceSlot>> Engine::Slots() const {
+  MutexLock lock(&mu_);
+  std::vector<std::shared_ptr<NamespaceSlot>> slots;
+  slots.reserve(namespaces_.size());
+  for (const auto& [name, slot] : namespaces_) slots.push_back(slot);
+  return slots;
+}
+
+void Engine::Sweep() {
+  const absl::Duration interval = std::min(close_idle_after_ / 2, kSweepInterval);
+  while (true) {
+    {
+      MutexLock lock(&mu_);
+      const auto next = absl::ToChronoTime(absl::Now() + interval);
+      while (!stopping_ && stop_sweeping_.WaitUntil(&mu_, next)) {
+      }
+      if (stopping_) return;
+    }
+    for (const auto& slot : Slots()) slot->CloseIfIdle(absl::Now() - close_idle_after_);
+  }
 }
 
 absl::Status Engine::RemoveOrphanDirectories(
@@ -89,30 +127,38 @@ absl::StatusOr<NamespaceSchema> Engine::CreateNamespace(NamespaceSchema schema) 
   }
   storage::NamespaceEntry entry{.name = schema.name, .schema = SerializeSchema(schema)};
   VARVE_ASSIGN_OR_RETURN(entry.number, store_->CreateNamespace(entry.name, entry.schema));
-  VARVE_ASSIGN_OR_RETURN(auto opened, Namespace::Open(entry, resources_));
-  schema = opened->schema();
+  auto slot = std::make_shared<NamespaceSlot>(schema.name, resources_);
   MutexLock lock(&mu_);
-  namespaces_.emplace(schema.name, std::move(opened));
+  namespaces_.emplace(schema.name, std::move(slot));
   return schema;
 }
 
 absl::StatusOr<std::shared_ptr<Namespace>> Engine::FindNamespace(std::string_view name) const {
-  MutexLock lock(&mu_);
-  const auto found = namespaces_.find(name);
-  if (found == namespaces_.end()) return NoSuchNamespace(name);
-  return found->second;
+  std::shared_ptr<NamespaceSlot> slot;
+  {
+    MutexLock lock(&mu_);
+    const auto found = namespaces_.find(name);
+    if (found == namespaces_.end()) return NoSuchNamespace(name);
+    slot = found->second;
+  }
+  return slot->Get();
 }
 
 std::vector<NamespaceSchema> Engine::ListNamespaces(std::string_view after, size_t limit) const {
-  MutexLock lock(&mu_);
-  std::vector<NamespaceSchema> schemas;
-  for (auto it = namespaces_.upper_bound(after); it != namespaces_.end(); ++it) {
-    if (schemas.size() == limit) break;
-    if (it->second.ok()) {
-      schemas.push_back((*it->second)->schema());
-    } else {
-      schemas.push_back({.name = it->first});  // broken: its name is all that is sure
+  std::vector<std::pair<std::string, std::shared_ptr<NamespaceSlot>>> page;
+  {
+    MutexLock lock(&mu_);
+    for (auto it = namespaces_.upper_bound(after); it != namespaces_.end(); ++it) {
+      if (page.size() == limit) break;
+      page.push_back(*it);
     }
+  }
+  std::vector<NamespaceSchema> schemas;
+  for (const auto& [name, slot] : page) {
+    auto schema = slot->Schema();
+    if (absl::IsNotFound(schema.status())) continue;  // deleted meanwhile
+    // Of one that is broken the name is all that is sure.
+    schemas.push_back(schema.ok() ? *std::move(schema) : NamespaceSchema{.name = name});
   }
   return schemas;
 }
@@ -123,15 +169,16 @@ absl::Status Engine::DeleteNamespace(std::string_view name) {
   const auto entry = std::find_if(entries.begin(), entries.end(),
                                   [&](const auto& candidate) { return candidate.name == name; });
   if (entry == entries.end()) return NoSuchNamespace(name);
+  std::shared_ptr<NamespaceSlot> slot;
   {
     MutexLock lock(&mu_);
     const auto found = namespaces_.find(name);
     if (found != namespaces_.end()) {
-      // Under mu_, so that nobody finds it afterwards; a write under way is short.
-      if (found->second.ok()) (*found->second)->MarkDeleted();
+      slot = std::move(found->second);
       namespaces_.erase(found);
     }
   }
+  if (slot != nullptr) slot->Delete();
   VARVE_RETURN_IF_ERROR(store_->DropNamespace(entry->number, name));
   // What is left behind when this fails is removed at the next start.
   resources_.files->RemoveDirectory(SegmentDirectory(resources_, entry->number)).IgnoreError();
@@ -144,9 +191,9 @@ void Engine::SyncAsync(absl::AnyInvocable<void(absl::Status)> done) {
 
 EngineStats Engine::Stats() const {
   EngineStats stats;
-  {
-    MutexLock lock(&mu_);
-    stats.namespaces = namespaces_.size();
+  for (const auto& slot : Slots()) {
+    ++stats.namespaces;
+    if (slot->is_open()) ++stats.open_namespaces;
   }
   // Files come and go while we look: what cannot be read now is not counted.
   std::error_code ignored;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -16,6 +17,7 @@
 #include "base/mutex.h"
 #include "base/thread_pool.h"
 #include "server/engine/namespace.h"
+#include "server/engine/namespace_slot.h"
 #include "server/engine/recovery.h"
 #include "server/engine/schema.h"
 #include "storage/data_directory.h"
@@ -27,18 +29,22 @@ struct EngineOptions {
   std::string data_dir;
   int search_threads = 0;  // 0: one per core
   int index_threads = 0;   // 0: one per core
+  // A namespace that nobody used for so long is closed; its next use opens it again.
+  absl::Duration close_idle_after = absl::Minutes(10);
 };
 
 struct EngineStats {
   uint64_t namespaces = 0;
+  uint64_t open_namespaces = 0;
   uint64_t disk_bytes = 0;
 };
 
 // Engine owns the namespaces of one data directory: all that the wire may call. Thread-safe.
 class Engine {
  public:
-  // Locks and opens the data directory and every namespace in it. When it returns, every record
-  // that was ever acknowledged can be read and searched; graphs are linked in the background.
+  // Locks and opens the data directory. When it returns, every record that was ever acknowledged can
+  // be read and searched. Namespaces are opened when they are first used, so this takes as long with
+  // ten thousand as with one.
   static absl::StatusOr<std::unique_ptr<Engine>> Open(const EngineOptions& options);
   // Waits for writes under way, syncs, closes. No call may be running or come later.
   ~Engine();
@@ -46,7 +52,8 @@ class Engine {
   // Fills in defaults, checks, and makes the namespace, durably. Returns the schema as made.
   // InvalidArgument, AlreadyExists.
   absl::StatusOr<NamespaceSchema> CreateNamespace(NamespaceSchema schema);
-  // NotFound names the namespace.
+  // Opens the namespace if it is not open: may take as long as reading its unsealed tail does.
+  // NotFound names the namespace; DataLoss: what is stored of it cannot be read.
   absl::StatusOr<std::shared_ptr<Namespace>> FindNamespace(std::string_view name) const;
   // Up to `limit` schemas in order of name, from the first name greater than `after`.
   std::vector<NamespaceSchema> ListNamespaces(std::string_view after, size_t limit) const;
@@ -59,13 +66,13 @@ class Engine {
   EngineStats Stats() const;
 
  private:
-  // A namespace, or why it could not be opened: one that is broken never stops the others.
-  using Slot = absl::StatusOr<std::shared_ptr<Namespace>>;
-
   Engine(const EngineOptions& options, std::unique_ptr<storage::DataDirectory> directory,
          std::unique_ptr<storage::RecordStore> store);
 
-  absl::Status OpenNamespaces();
+  absl::Status FindNamespaces();
+  std::vector<std::shared_ptr<NamespaceSlot>> Slots() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Closes idle namespaces now and then.
+  void Sweep() ABSL_LOCKS_EXCLUDED(mu_);
   // Removes what a crash left of the segments of namespaces that are gone.
   absl::Status RemoveOrphanDirectories(const std::vector<storage::NamespaceEntry>& entries) const;
 
@@ -77,10 +84,15 @@ class Engine {
   ThreadPool index_pool_;
   ThreadPool search_pool_;
   const NamespaceResources resources_;
+  const absl::Duration close_idle_after_;
 
   Mutex ddl_mu_ ABSL_ACQUIRED_BEFORE(mu_);  // one namespace is made or deleted at a time
   mutable Mutex mu_;
-  std::map<std::string, Slot, std::less<>> namespaces_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, std::shared_ptr<NamespaceSlot>, std::less<>> namespaces_
+      ABSL_GUARDED_BY(mu_);
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  CondVar stop_sweeping_;
+  std::thread sweeper_;
 };
 
 }  // namespace varve::engine

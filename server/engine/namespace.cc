@@ -82,10 +82,15 @@ absl::StatusOr<std::string_view> TokenId(std::string_view token, IdType id_type)
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<Namespace>> Namespace::Open(const storage::NamespaceEntry& entry,
-                                                           const NamespaceResources& resources) {
+absl::StatusOr<NamespaceSchema> SchemaOf(const storage::NamespaceEntry& entry) {
   VARVE_ASSIGN_OR_RETURN(NamespaceSchema schema, ParseSchema(entry.schema));
   if (entry.state.id_type != 0) schema.id_type = static_cast<IdType>(entry.state.id_type);
+  return schema;
+}
+
+absl::StatusOr<std::shared_ptr<Namespace>> Namespace::Open(const storage::NamespaceEntry& entry,
+                                                           const NamespaceResources& resources) {
+  VARVE_ASSIGN_OR_RETURN(NamespaceSchema schema, SchemaOf(entry));
   auto segments = RecoverSegmentSet(entry, schema.fields[0], resources);
   if (!segments.ok()) {
     return Prefixed(StrCat("namespace \"", entry.name, "\""), segments.status());

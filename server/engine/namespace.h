@@ -58,6 +58,9 @@ struct NamespaceStats {
   uint64_t index_memory_bytes = 0;
 };
 
+// The schema of a namespace as the store knows it. DataLoss when it does not parse.
+absl::StatusOr<NamespaceSchema> SchemaOf(const storage::NamespaceEntry& entry);
+
 // One namespace: joins its records and its index. Thread-safe; writes are applied one at a time,
 // reads run beside them on a pinned view and see whole commits only.
 //

@@ -75,6 +75,14 @@ absl::Status MemoryRecordStore::DropNamespace(NamespaceNumber number, std::strin
   return absl::OkStatus();
 }
 
+absl::StatusOr<NamespaceEntry> MemoryRecordStore::ReadNamespace(std::string_view name) const {
+  VARVE_ASSIGN_OR_RETURN(const std::vector<NamespaceEntry> all, ListNamespaces());
+  for (const NamespaceEntry& entry : all) {
+    if (entry.name == name) return entry;
+  }
+  return absl::NotFoundError(StrCat("namespace \"", name, "\" does not exist"));
+}
+
 absl::StatusOr<std::vector<NamespaceEntry>> MemoryRecordStore::ListNamespaces() const {
   MutexLock lock(&mu_);
   std::vector<NamespaceEntry> namespaces;

@@ -31,6 +31,8 @@ class MemoryRecordStore final : public RecordStore {
                             std::string_view schema) override ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status DropNamespace(NamespaceNumber number, std::string_view name) override
       ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<NamespaceEntry> ReadNamespace(std::string_view name) const override
+      ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::vector<NamespaceEntry>> ListNamespaces() const override
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Write(const Commit& commit) override ABSL_LOCKS_EXCLUDED(mu_);
@@ -52,6 +54,7 @@ class MemoryRecordStore final : public RecordStore {
   absl::Status WriteManifest(NamespaceNumber number, std::string_view manifest,
                              absl::Span<const ForgottenTombstones> forgotten) override
       ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Flush() override { return absl::OkStatus(); }
   void ReclaimRows(NamespaceNumber, RowRange) override {}
   absl::StatusOr<std::string> ReadManifest(NamespaceNumber number) const override
       ABSL_LOCKS_EXCLUDED(mu_);

@@ -1,0 +1,47 @@
+#include "server/engine/namespace_slot.h"
+
+#include "absl/time/clock.h"
+#include "base/status_macros.h"
+#include "base/str_cat.h"
+
+namespace varve::engine {
+
+absl::StatusOr<std::shared_ptr<Namespace>> NamespaceSlot::Get() {
+  MutexLock lock(&mu_);
+  if (deleted_) {
+    return absl::NotFoundError(StrCat("namespace \"", name_, "\" has been deleted"));
+  }
+  last_used_ = absl::Now();
+  if (opened_ == nullptr) {
+    VARVE_ASSIGN_OR_RETURN(const storage::NamespaceEntry entry,
+                           resources_.store->ReadNamespace(name_));
+    VARVE_ASSIGN_OR_RETURN(opened_, Namespace::Open(entry, resources_));
+  }
+  return opened_;
+}
+
+absl::StatusOr<NamespaceSchema> NamespaceSlot::Schema() const {
+  {
+    MutexLock lock(&mu_);
+    if (opened_ != nullptr) return opened_->schema();
+  }
+  VARVE_ASSIGN_OR_RETURN(const storage::NamespaceEntry entry,
+                         resources_.store->ReadNamespace(name_));
+  return SchemaOf(entry);
+}
+
+void NamespaceSlot::CloseIfIdle(absl::Time used_before) {
+  std::shared_ptr<Namespace> closed;  // destroyed without the lock
+  MutexLock lock(&mu_);
+  if (opened_ == nullptr || last_used_ >= used_before) return;
+  if (opened_.use_count() == 1 && opened_->Idle()) closed = std::move(opened_);
+}
+
+void NamespaceSlot::Delete() {
+  MutexLock lock(&mu_);
+  deleted_ = true;
+  if (opened_ != nullptr) opened_->MarkDeleted();
+  opened_ = nullptr;
+}
+
+}  // namespace varve::engine

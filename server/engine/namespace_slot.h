@@ -1,0 +1,58 @@
+#ifndef VARVE_SERVER_ENGINE_NAMESPACE_SLOT_H_
+#define VARVE_SERVER_ENGINE_NAMESPACE_SLOT_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/mutex.h"
+#include "server/engine/namespace.h"
+#include "server/engine/recovery.h"
+#include "server/engine/schema.h"
+
+namespace varve::engine {
+
+// The place of one namespace in the engine: it is opened by the first who needs it, and closed when
+// nobody has for a while. One that cannot be opened is an error to those who ask for it, never to
+// others, and is tried again by the next.
+//
+// Thread-safe. Who asks while it is being opened waits for that.
+class NamespaceSlot {
+ public:
+  // `resources` must outlive the slot.
+  NamespaceSlot(std::string name, const NamespaceResources& resources)
+      : name_(std::move(name)), resources_(resources) {}
+
+  // NotFound: it was deleted meanwhile. Else the errors of Namespace::Open.
+  absl::StatusOr<std::shared_ptr<Namespace>> Get() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Its schema, without opening it.
+  absl::StatusOr<NamespaceSchema> Schema() const ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Lets go of the namespace if nobody holds it, nothing is left to be done in it, and nobody asked
+  // for it since `used_before`.
+  void CloseIfIdle(absl::Time used_before) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // It is deleted: nobody gets it any more, and a write that is under way has ended.
+  void Delete() ABSL_LOCKS_EXCLUDED(mu_);
+
+  bool is_open() const ABSL_LOCKS_EXCLUDED(mu_) {
+    MutexLock lock(&mu_);
+    return opened_ != nullptr;
+  }
+
+ private:
+  const std::string name_;
+  const NamespaceResources& resources_;
+  mutable Mutex mu_;  // held while the namespace is opened
+  std::shared_ptr<Namespace> opened_ ABSL_GUARDED_BY(mu_);
+  absl::Time last_used_ ABSL_GUARDED_BY(mu_);
+  bool deleted_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace varve::engine
+
+#endif  // VARVE_SERVER_ENGINE_NAMESPACE_SLOT_H_
