@@ -117,7 +117,8 @@ absl::Status Engine::RemoveOrphanDirectories(
 
 absl::StatusOr<NamespaceSchema> Engine::CreateNamespace(NamespaceSchema schema) {
   VARVE_RETURN_IF_ERROR(ValidateSchema(schema));
-  schema.create_time = absl::Now();
+  // To the microsecond, as the store keeps it.
+  schema.create_time = absl::FromUnixMicros(absl::ToUnixMicros(absl::Now()));
   MutexLock ddl_lock(&ddl_mu_);
   {
     MutexLock lock(&mu_);

@@ -40,7 +40,7 @@ struct NamespaceSchema {
   std::string name;
   std::vector<FieldSchema> fields;
   IdType id_type = IdType::kUndecided;
-  absl::Time create_time;
+  absl::Time create_time;  // whole microseconds
 };
 
 // Options to change; those without a value stay.
