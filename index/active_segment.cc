@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/give_way.h"
 #include "base/status_macros.h"
 #include "index/graph_repair.h"
 
@@ -45,7 +46,10 @@ bool ActiveSegment::LinkSome() {
     end = std::min(committed_, begin + kRowsPerTurn);
     taken_ = end;
   }
-  for (uint32_t ordinal = begin; ordinal < end; ++ordinal) builder_->Insert(ordinal);
+  for (uint32_t ordinal = begin; ordinal < end; ++ordinal) {
+    builder_->Insert(ordinal);
+    GiveWay();
+  }
 
   MutexLock lock(&mu_);
   finished_[begin] = end;

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/give_way.h"
 #include "base/status_macros.h"
 #include "base/str_cat.h"
 #include "index/graph_repair.h"
-#include "index/top_k.h"
 
 namespace varve::index {
 namespace {
@@ -17,6 +17,20 @@ constexpr uint64_t kDeadPercentAdopted = 50;
 // A graph with more gaps than one in so many nodes stands at is grown anew too: a walk that comes to a
 // gap finds what is near on its own side, and turns back.
 constexpr uint64_t kAdoptedPerFrayed = 1000;
+
+// The sample whose neighbours tell whether a new graph is as good as those it replaces.
+constexpr uint64_t kSampleQueries = 64;
+constexpr size_t kSampleNeighbors = 10;
+constexpr double kSampleNoise = 0.01;
+
+constexpr uint32_t kRowsPerGivingWay = 4096;
+
+// How many of `found` are among the nearest: their distance tells as well as their numbers would.
+size_t CountWithin(const TopK<float>& truth, TopK<float> found) {
+  const std::vector<float> distances = found.TakeSorted();
+  return std::count_if(distances.begin(), distances.end(),
+                       [&](float distance) { return distance <= truth.worst(); });
+}
 
 uint32_t LiveRows(const SealedSegment& segment) {
   return segment.size() - std::min(segment.size(), segment.tombstones()->dead());
@@ -55,7 +69,7 @@ absl::Status Compaction::status() const {
 }
 
 Compaction::Turn Compaction::Take() {
-  constexpr uint32_t kItemsPerTurn[] = {1, 256, 32};
+  constexpr uint32_t kItemsPerTurn[] = {1, 64, 32};
   MutexLock lock(&mu_);
   if (stage_ == kDone || taken_ == items_[stage_]) return {};
   Turn turn{.stage = stage_, .begin = taken_};
@@ -93,9 +107,11 @@ bool Compaction::Work() {
     case kInsert:
       for (uint32_t i = turn.begin; i < turn.end; ++i) {
         builder_->Insert(i < adopted_.begin ? i : i - adopted_.begin + adopted_.end);
+        GiveWay();
       }
       break;
   }
+  GiveWay();
   return Finish(turn);
 }
 
@@ -171,48 +187,56 @@ absl::Status Compaction::Verify(const SealedSegment& made) const {
     return absl::InternalError(StrCat("compaction: ", lost, " of ", size(),
                                       " rows cannot be reached in the graph of segment ", id_));
   }
-  constexpr double kNoise = 0.01;  // of a sample of 640 neighbours
   std::vector<const SealedSegment*> inputs;
-  for (const auto& input : inputs_) inputs.push_back(input.get());
-  const double before = SampleRecall(inputs, options_.ef_search);
-  const double after = SampleRecall({&made}, options_.ef_search * inputs.size());
-  if (after >= before - kNoise) return absl::OkStatus();
-  return absl::InternalError(StrCat("compaction: recall of a sample is ", after, " in segment ",
-                                    id_, ", was ", before, " in the segments it is made of"));
+  uint64_t rows = 0;  // dead ones too: where they were, others must be found now
+  for (const auto& input : inputs_) {
+    inputs.push_back(input.get());
+    rows += input->size();
+  }
+  const uint64_t sample = std::min(kSampleQueries, rows);
+  size_t wanted = 0, before = 0, after = 0;
+  for (uint64_t i = 0; i < sample; ++i) {
+    const float* query = InputVector(i * rows / sample);
+    const TopK<float> truth = NearestByScan(query);
+    wanted += truth.size();
+    before += CountWithin(truth, NearestBySearch(query, inputs, options_.ef_search));
+    after +=
+        CountWithin(truth, NearestBySearch(query, {&made}, options_.ef_search * inputs.size()));
+  }
+  if (after + kSampleNoise * wanted >= before) return absl::OkStatus();
+  return absl::InternalError(StrCat("compaction: of ", wanted, " neighbours of a sample segment ",
+                                    id_, " finds ", after, ", the segments it is made of find ",
+                                    before));
 }
 
-double Compaction::SampleRecall(const std::vector<const SealedSegment*>& segments,
-                                size_t ef) const {
-  constexpr uint64_t kQueries = 64;
-  constexpr size_t kNeighbors = 10;
-  const CallControl control;
-  size_t found = 0, wanted = 0;
-  // Rows of the inputs, dead ones too: where they were, others must be found now.
-  uint64_t rows = 0;
-  for (const auto& input : inputs_) rows += input->size();
-  for (uint64_t i = 0; i < std::min(kQueries, rows); ++i) {
-    const float* query = InputVector(i * rows / std::min(kQueries, rows));
-    // The true neighbours' distance tells as well as their numbers which of the found are true.
-    TopK<float> truth(kNeighbors), got(kNeighbors);
-    for (uint32_t other = 0; other < size(); ++other) {
-      const float distance = space_.RawDistance(query, vector(other));
-      if (truth.Wants(distance)) truth.Offer(distance);
-    }
-    for (const SealedSegment* segment : segments) {
-      TopK<Candidate> nearest(std::max(ef, kNeighbors));
-      segment
-          ->Search({.vector = query,
-                    .ef = std::max(ef, kNeighbors),
-                    .sequence = sequence_,
-                    .control = &control},
-                   segment->size(), &nearest)
-          .IgnoreError();  // nobody cancels
-      for (const Candidate& candidate : nearest.TakeSorted()) got.Offer(candidate.distance);
-    }
-    for (const float distance : got.TakeSorted()) found += distance <= truth.worst() ? 1 : 0;
-    wanted += truth.size();
+TopK<float> Compaction::NearestByScan(const float* query) const {
+  TopK<float> nearest(kSampleNeighbors);
+  for (uint32_t row = 0; row < size(); ++row) {
+    const float distance = space_.RawDistance(query, vector(row));
+    if (nearest.Wants(distance)) nearest.Offer(distance);
+    if (row % kRowsPerGivingWay == 0) GiveWay();
   }
-  return wanted == 0 ? 1 : static_cast<double>(found) / static_cast<double>(wanted);
+  return nearest;
+}
+
+TopK<float> Compaction::NearestBySearch(const float* query,
+                                        const std::vector<const SealedSegment*>& segments,
+                                        size_t ef) const {
+  const CallControl control;  // nobody cancels
+  TopK<float> nearest(kSampleNeighbors);
+  for (const SealedSegment* segment : segments) {
+    TopK<Candidate> found(std::max(ef, kSampleNeighbors));
+    segment
+        ->Search({.vector = query,
+                  .ef = std::max(ef, kSampleNeighbors),
+                  .sequence = sequence_,
+                  .control = &control},
+                 segment->size(), &found)
+        .IgnoreError();
+    for (const Candidate& candidate : found.TakeSorted()) nearest.Offer(candidate.distance);
+    GiveWay();
+  }
+  return nearest;
 }
 
 const float* Compaction::InputVector(uint64_t position) const {

@@ -16,6 +16,7 @@
 #include "index/row_source.h"
 #include "index/segment.h"
 #include "index/tombstones.h"
+#include "index/top_k.h"
 
 namespace varve::index {
 
@@ -108,8 +109,11 @@ class Compaction final : public RowSource {
   void AdoptGraph(uint32_t input, uint32_t begin);
   // The vector of a row among those of all inputs.
   const float* InputVector(uint64_t position) const;
-  // The share of the true nearest neighbours of a sample that a search of `segments` finds.
-  double SampleRecall(const std::vector<const SealedSegment*>& segments, size_t ef) const;
+  // How far the nearest kNeighbors are from a query among the rows kept: by a scan.
+  TopK<float> NearestByScan(const float* query) const;
+  // The same among the candidates that a search of `segments` finds.
+  TopK<float> NearestBySearch(const float* query, const std::vector<const SealedSegment*>& segments,
+                              size_t ef) const;
 
   const uint64_t id_;
   const VectorSpace space_;

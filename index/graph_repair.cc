@@ -1,10 +1,13 @@
 #include "index/graph_repair.h"
 
+#include "base/give_way.h"
 #include "index/graph_walk.h"
 #include "index/top_k.h"
 
 namespace varve::index {
 namespace {
+
+constexpr uint32_t kNodesPerGivingWay = 1024;
 
 // Which nodes can be reached; more can be told as links are added.
 class Reach {
@@ -16,7 +19,8 @@ class Reach {
     if (node >= reached_.size() || reached_[node]) return;
     reached_[node] = true;
     std::vector<uint32_t> frontier = {node};
-    while (!frontier.empty()) {
+    for (uint32_t visited = 1; !frontier.empty(); ++visited) {
+      if (visited % kNodesPerGivingWay == 0) GiveWay();
       const uint32_t from = frontier.back();
       frontier.pop_back();
       for (uint32_t link : graph.Links(from, 0)) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/crc32c.h"
+#include "base/give_way.h"
 #include "base/status_macros.h"
 #include "base/str_cat.h"
 #include "index/kernels/distance.h"
@@ -18,6 +19,9 @@ constexpr size_t kAlignment = 64;
 constexpr size_t kTableBytes = kSections * sizeof(SectionEntry);
 constexpr size_t kFileBytesMin = sizeof(SegmentHeader) + kTableBytes + sizeof(SegmentFooter);
 
+// Whoever writes or reads a whole file does so in pieces.
+constexpr size_t kPieceBytes = size_t{1} << 18;
+
 constexpr uint32_t kRowsMax = 1'000'000'000;
 constexpr uint32_t kDimensionMax = 65'535;
 constexpr uint32_t kLinksMax = 1024;  // m
@@ -26,6 +30,21 @@ constexpr uint32_t kLevelMax = 64;
 template <typename T>
 std::string_view Bytes(const T& value, size_t size = sizeof(T)) {
   return {reinterpret_cast<const char*>(&value), size};
+}
+
+std::string_view TakePiece(std::string_view* bytes) {
+  const std::string_view piece = bytes->substr(0, kPieceBytes);
+  bytes->remove_prefix(piece.size());
+  return piece;
+}
+
+uint32_t Checksum(std::string_view bytes) {
+  uint32_t checksum = 0;
+  while (!bytes.empty()) {
+    checksum = Crc32c(TakePiece(&bytes), checksum);
+    GiveWay();
+  }
+  return checksum;
 }
 
 constexpr std::string_view SectionName(SectionKind kind) {
@@ -179,9 +198,13 @@ absl::Status SegmentEncoder::BeginSection(SectionKind kind) {
 
 absl::Status SegmentEncoder::Append(std::string_view bytes) {
   SectionEntry& section = table_.back();
-  section.crc32c = Crc32c(bytes, section.crc32c);
   section.bytes += bytes.size();
-  return Write(bytes);
+  while (!bytes.empty()) {
+    const std::string_view piece = TakePiece(&bytes);
+    section.crc32c = Crc32c(piece, section.crc32c);
+    VARVE_RETURN_IF_ERROR(Write(piece));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<SegmentFileSummary> SegmentEncoder::Finish() {
@@ -201,6 +224,7 @@ absl::StatusOr<SegmentFileSummary> SegmentEncoder::Finish() {
 
 absl::Status SegmentEncoder::Write(std::string_view bytes) {
   file_crc_ = Crc32c(bytes, file_crc_);
+  if (written_ / kPieceBytes != (written_ + bytes.size()) / kPieceBytes) GiveWay();
   written_ += bytes.size();
   return sink_->Append(bytes);
 }
@@ -244,12 +268,12 @@ absl::Status VerifySegment(std::string_view file, const SegmentLayout& layout,
                            std::string_view name) {
   const Parser parser(file, name);
   for (const SectionEntry& entry : layout.table) {
-    if (Crc32c(file.substr(entry.offset, entry.bytes)) != entry.crc32c) {
+    if (Checksum(file.substr(entry.offset, entry.bytes)) != entry.crc32c) {
       return parser.Damaged("the checksum of section ",
                             SectionName(static_cast<SectionKind>(entry.kind)), " does not match");
     }
   }
-  if (Crc32c(file.substr(0, file.size() - sizeof(SegmentFooter))) != layout.footer.file_crc32c) {
+  if (Checksum(file.substr(0, file.size() - sizeof(SegmentFooter))) != layout.footer.file_crc32c) {
     return parser.Damaged("the file's checksum does not match");
   }
   for (size_t i = 1; i < layout.rows.size(); ++i) {

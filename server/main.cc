@@ -27,6 +27,10 @@
 #include "server/rpc/server.h"
 #include "server/version.h"
 
+// jemalloc's settings, under the name that it looks for. What is freed goes back to the system after
+// some seconds even when nothing else is allocated: memory shrinks after deletes as the disk does.
+extern "C" const char* malloc_conf = "background_thread:true";
+
 namespace varve::server {
 namespace {
 
