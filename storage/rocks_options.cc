@@ -1,11 +1,14 @@
 #include "storage/rocks_options.h"
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 
+#include "base/give_way.h"
 #include "rocksdb/cache.h"
 #include "rocksdb/convenience.h"
 #include "rocksdb/filter_policy.h"
+#include "rocksdb/rate_limiter.h"
 #include "rocksdb/table.h"
 
 namespace varve::storage {
@@ -68,6 +71,26 @@ rocksdb::ColumnFamilyOptions VectorsOptions(rocksdb::ColumnFamilyOptions family)
   return family;
 }
 
+// RocksDB asks a rate limiter before each piece that compaction reads or writes. This one lets all of
+// them pass, but gives way to others first. Flushes, which writers may wait for, pass at once.
+class GivingWay final : public rocksdb::RateLimiter {
+ public:
+  GivingWay() : RateLimiter(Mode::kAllIo) {}
+  using RateLimiter::Request;
+  void Request(int64_t /*bytes*/, rocksdb::Env::IOPriority priority,
+               rocksdb::Statistics* /*statistics*/) override {
+    if (priority == rocksdb::Env::IO_LOW) GiveWay();
+  }
+  int64_t GetSingleBurstBytes() const override { return kPieceBytes; }
+  void SetBytesPerSecond(int64_t /*bytes*/) override {}
+  int64_t GetBytesPerSecond() const override { return std::numeric_limits<int64_t>::max(); }
+  int64_t GetTotalBytesThrough(rocksdb::Env::IOPriority /*priority*/) const override { return 0; }
+  int64_t GetTotalRequests(rocksdb::Env::IOPriority /*priority*/) const override { return 0; }
+
+ private:
+  static constexpr int64_t kPieceBytes = 64 * kKiB;
+};
+
 }  // namespace
 
 rocksdb::DBOptions DatabaseOptions(const RecordStoreOptions& options) {
@@ -82,6 +105,7 @@ rocksdb::DBOptions DatabaseOptions(const RecordStoreOptions& options) {
   // Bounds what a start replays: above, families that fill slowly are flushed so that logs can go.
   db.max_total_wal_size = 2 * options.write_buffer_bytes;
   db.max_background_jobs = options.background_threads;
+  db.rate_limiter = std::make_shared<GivingWay>();
   // Writes back as it goes, so that an fsync finds little left to do.
   db.bytes_per_sync = kMiB;
   db.wal_bytes_per_sync = kMiB;

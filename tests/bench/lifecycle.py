@@ -111,6 +111,9 @@ def churn(folder: pathlib.Path, rounds: int) -> None:
 
 
 def measure(server: Varved, api: Api, queries: np.ndarray) -> tuple[float, int, int, int]:
+    # With its tail sealed and its store flushed: else what counts is when each last did so.
+    api.admin.Flush(v1.FlushRequest(namespace="n"), timeout=LONG)
+    wait_settled(api, "n")
     truth = search(api, "n", queries, exact=True)
     return (recall(search(api, "n", queries), truth), api.stats().disk_bytes, memory_bytes(server),
             len(api.segments("n")))
