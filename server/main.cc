@@ -1,4 +1,5 @@
 // varved: the Varve server. Opens the data directory, serves, and drains on SIGTERM or SIGINT.
+// `varved check` verifies a data directory instead.
 
 #include <pthread.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "absl/status/status.h"
@@ -20,6 +22,7 @@
 #include "base/mutex.h"
 #include "base/status_macros.h"
 #include "base/str_cat.h"
+#include "server/check_command.h"
 #include "server/engine/engine.h"
 #include "server/http_server.h"
 #include "server/log.h"
@@ -155,6 +158,7 @@ absl::Status Serve(const Options& options, StopSignals* signals) {
 }
 
 int Main(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "check") return RunCheck(argc - 1, argv + 1);
   const ParsedOptions parsed = ParseOptions(argc, argv);
   if (!parsed.options.has_value()) return parsed.exit_code;
   SetLogLevel(parsed.options->log_level);

@@ -153,6 +153,16 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(const std::st
   return absl::WrapUnique(new DataDirectory(path, lock.Release()));
 }
 
+absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::OpenExisting(
+    const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::exists(StrCat(path, "/", kFormatFile), error)) {
+    return absl::NotFoundError(
+        StrCat(path, ": is not a Varve data directory: it has no ", kFormatFile, " file"));
+  }
+  return Open(path);
+}
+
 DataDirectory::~DataDirectory() { close(lock_fd_); }
 
 }  // namespace varve::storage

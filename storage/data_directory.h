@@ -23,6 +23,8 @@ class DataDirectory {
   // FailedPrecondition: not empty and not Varve's (names what was found), of a newer version (both
   // numbers), or locked by another process (its id). Unavailable: the disk refuses.
   static absl::StatusOr<std::unique_ptr<DataDirectory>> Open(const std::string& path);
+  // The same, but never creates one. NotFound: there is none.
+  static absl::StatusOr<std::unique_ptr<DataDirectory>> OpenExisting(const std::string& path);
   ~DataDirectory();
   DataDirectory(const DataDirectory&) = delete;
   DataDirectory& operator=(const DataDirectory&) = delete;

@@ -63,18 +63,15 @@ std::string SegmentFiles::TemporaryPath(uint64_t segment_id) const {
 }
 
 absl::StatusOr<SegmentFiles::Found> SegmentFiles::Open(const index::VectorSpace& space) {
+  VARVE_ASSIGN_OR_RETURN(const storage::Manifest manifest, ReadManifest());
   MutexLock lock(&mu_);
-  VARVE_ASSIGN_OR_RETURN(const std::string bytes, store_.ReadManifest(number_));
-  VARVE_ASSIGN_OR_RETURN(manifest_, storage::DecodeManifest(bytes));
-  Found found{.next_segment_id = manifest_.next_segment_id};
-  storage::Manifest kept{.next_segment_id = manifest_.next_segment_id};
-  std::vector<storage::ForgottenTombstones> given_up;
+  Found found{.next_segment_id = manifest.next_segment_id};
+  std::vector<uint64_t> damaged;
   uint64_t uncovered_from = storage::kNoRow + 1;
-  for (const storage::SegmentRecord& record : manifest_.segments) {
+  for (const storage::SegmentRecord& record : manifest.segments) {
     auto segment = OpenStored(record, space);
     if (absl::IsDataLoss(segment.status()) || absl::IsNotFound(segment.status())) {
-      VARVE_RETURN_IF_ERROR(PutAside(record.id));
-      given_up.push_back({record.range});
+      damaged.push_back(record.id);
       continue;
     }
     VARVE_RETURN_IF_ERROR(segment.status());
@@ -83,15 +80,39 @@ absl::StatusOr<SegmentFiles::Found> SegmentFiles::Open(const index::VectorSpace&
     }
     uncovered_from = record.range.last + 1;
     found.segments.push_back(*std::move(segment));
-    kept.segments.push_back(record);
   }
   found.uncovered.push_back({uncovered_from, storage::kLastRow});
-  if (!given_up.empty()) {
-    VARVE_RETURN_IF_ERROR(store_.WriteManifest(number_, EncodeManifest(kept), given_up));
-    manifest_ = std::move(kept);
-  }
+  if (!damaged.empty()) VARVE_RETURN_IF_ERROR(GiveUpLocked(damaged));
   VARVE_RETURN_IF_ERROR(RemoveOrphans());
   return found;
+}
+
+absl::StatusOr<storage::Manifest> SegmentFiles::ReadManifest() {
+  MutexLock lock(&mu_);
+  VARVE_ASSIGN_OR_RETURN(const std::string bytes, store_.ReadManifest(number_));
+  VARVE_ASSIGN_OR_RETURN(manifest_, storage::DecodeManifest(bytes));
+  return manifest_;
+}
+
+absl::Status SegmentFiles::GiveUp(const std::vector<uint64_t>& segment_ids) {
+  MutexLock lock(&mu_);
+  return GiveUpLocked(segment_ids);
+}
+
+absl::Status SegmentFiles::GiveUpLocked(const std::vector<uint64_t>& segment_ids) {
+  storage::Manifest kept{.next_segment_id = manifest_.next_segment_id};
+  std::vector<storage::ForgottenTombstones> forgotten;
+  for (const storage::SegmentRecord& record : manifest_.segments) {
+    if (Contains(segment_ids, record.id)) {
+      VARVE_RETURN_IF_ERROR(PutAside(record.id));
+      forgotten.push_back({record.range});
+    } else {
+      kept.segments.push_back(record);
+    }
+  }
+  VARVE_RETURN_IF_ERROR(store_.WriteManifest(number_, EncodeManifest(kept), forgotten));
+  manifest_ = std::move(kept);
+  return absl::OkStatus();
 }
 
 absl::Status SegmentFiles::PutAside(uint64_t segment_id) {

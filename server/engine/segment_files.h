@@ -47,6 +47,16 @@ class SegmentFiles final : public index::SegmentStorage {
   // FailedPrecondition: a file is of a newer format. Unavailable: the disk refuses.
   absl::StatusOr<Found> Open(const index::VectorSpace& space) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Reads the manifest and touches nothing: instead of Open, for those who look from outside.
+  // DataLoss: it does not decode.
+  absl::StatusOr<storage::Manifest> ReadManifest() ABSL_LOCKS_EXCLUDED(mu_);
+  // Opens a file that the manifest names: it is the one that was written, and what died since is
+  // marked. NotFound; DataLoss as far as the file's ends tell (see index::ParseSegment).
+  absl::StatusOr<std::shared_ptr<const index::SealedSegment>> OpenStored(
+      const storage::SegmentRecord& record, const index::VectorSpace& space) const;
+  // Puts segments aside as Open does with damaged ones: the next opening indexes their rows anew.
+  absl::Status GiveUp(const std::vector<uint64_t>& segment_ids) ABSL_LOCKS_EXCLUDED(mu_);
+
   absl::StatusOr<std::shared_ptr<const index::SealedSegment>> Write(
       uint64_t id, const index::VectorSpace& space, std::shared_ptr<index::Tombstones> tombstones,
       Writer write) override;
@@ -62,10 +72,8 @@ class SegmentFiles final : public index::SegmentStorage {
   absl::StatusOr<std::shared_ptr<const index::SealedSegment>> OpenFile(
       uint64_t id, const index::VectorSpace& space,
       std::shared_ptr<index::Tombstones> tombstones) const;
-  // The same for one that the manifest names: it is the file that was written, and what died since is
-  // marked.
-  absl::StatusOr<std::shared_ptr<const index::SealedSegment>> OpenStored(
-      const storage::SegmentRecord& record, const index::VectorSpace& space) const;
+  absl::Status GiveUpLocked(const std::vector<uint64_t>& segment_ids)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Keeps a damaged file for whoever wants to know what happened, under a name that nobody opens.
   absl::Status PutAside(uint64_t segment_id);
   absl::Status RemoveOrphans() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

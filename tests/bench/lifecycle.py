@@ -181,19 +181,26 @@ def latencies(api: Api, queries: np.ndarray, until) -> list[float]:
     return taken
 
 
+def pause(api: Api, paused: bool) -> None:
+    options = v1.IndexOptions(auto_compaction=not paused)
+    api.namespaces.UpdateNamespace(v1.UpdateNamespaceRequest(name="n", index=options), timeout=LONG)
+
+
 def compaction_latency(api: Api, queries: np.ndarray, vectors: np.ndarray) -> None:
-    """One client searches one query after the other, first with nothing else going on."""
-    latencies(api, queries, lambda taken: len(taken) >= 1000)  # reads what is cold
-    quiet = latencies(api, queries, lambda taken: len(taken) >= 5000)
-    # The upkeep that happens by itself: a part is replaced, and the segments it died in are rebuilt.
+    """One client searches one query after the other: the same rows, first with compaction paused."""
+    pause(api, True)
+    # A part is replaced: the segments that it died in are to be rebuilt, and the new ones merged.
     chosen = np.arange(0, len(vectors), 3)
     upsert(api, "n", chosen, vectors[chosen])
+    wait_settled(api, "n")
+    latencies(api, queries, lambda taken: len(taken) >= 1000)  # reads what is cold
+    quiet = latencies(api, queries, lambda taken: len(taken) >= 5000)
+    pause(api, False)
     busy = []
 
     def compacting(taken: list[float]) -> bool:
         return not any(s.state == v1.SEGMENT_STATE_COMPACTING for s in api.segments("n"))
 
-    list(api.admin.WatchIndexing(v1.WatchIndexingRequest(namespace="n"), timeout=LONG))
     while len(busy) < 5000 and not compacting(busy):
         busy += latencies(api, queries, lambda taken: len(taken) >= 200)
     if not busy:
