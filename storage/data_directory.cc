@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,30 +33,6 @@ constexpr size_t kLockFileBytesMax = 64;
 // that was killed before it wrote FORMAT leaves.
 bool IsLeftover(std::string_view name) {
   return name == "lost+found" || name == kLockFile || name == StrCat(kFormatFile, ".tmp");
-}
-
-// Creates the missing part of `path`, so that it survives power loss.
-absl::Status CreateDirectories(const std::filesystem::path& path) {
-  std::vector<std::filesystem::path> missing;
-  std::error_code error;
-  for (std::filesystem::path at = path; !at.empty() && !std::filesystem::exists(at, error);) {
-    if (error) return SystemError(error.value(), at.native(), "look up");
-    missing.push_back(at);
-    at = at.parent_path();
-  }
-  for (; !missing.empty(); missing.pop_back()) {
-    const std::filesystem::path& at = missing.back();
-    if (mkdir(at.c_str(), 0700) != 0 && errno != EEXIST) {
-      return SystemError(errno, at.native(), "create the directory");
-    }
-    const std::filesystem::path parent = at.parent_path();
-    VARVE_RETURN_IF_ERROR(SyncDirectory(parent.empty() ? "." : parent.native()));
-  }
-  if (!std::filesystem::is_directory(path, error)) {
-    return absl::FailedPreconditionError(
-        StrCat(path.native(), ": is not a directory; name one for the data"));
-  }
-  return absl::OkStatus();
 }
 
 // FailedPrecondition unless there is nothing of anyone's in the directory.

@@ -1,8 +1,5 @@
 #include "storage/database.h"
 
-#include <filesystem>
-#include <system_error>
-
 #include "absl/memory/memory.h"
 #include "base/status_macros.h"
 #include "base/str_cat.h"
@@ -53,9 +50,7 @@ absl::StatusOr<bool> Walk::Next() {
 
 absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& directory,
                                                          const RecordStoreOptions& options) {
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  if (error) return SystemError(error.value(), directory, "create the directory");
+  VARVE_RETURN_IF_ERROR(CreateDirectories(directory));
   VARVE_ASSIGN_OR_RETURN(std::unique_ptr<SyncedMark> mark, SyncedMark::Open(directory));
 
   rocksdb::DB* db = nullptr;

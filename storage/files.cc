@@ -1,12 +1,15 @@
 #include "storage/files.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "base/status_macros.h"
 #include "base/str_cat.h"
@@ -81,6 +84,30 @@ absl::Status WriteFileAtomically(const std::string& directory, std::string_view 
     return SystemError(errno, path, "rename the .tmp file to this");
   }
   return SyncDirectory(directory);
+}
+
+absl::Status CreateDirectories(const std::string& directory) {
+  const std::filesystem::path path = directory;
+  std::vector<std::filesystem::path> missing;
+  std::error_code error;
+  for (std::filesystem::path at = path; !at.empty() && !std::filesystem::exists(at, error);) {
+    if (error) return SystemError(error.value(), at.native(), "look up");
+    missing.push_back(at);
+    at = at.parent_path();
+  }
+  for (; !missing.empty(); missing.pop_back()) {
+    const std::filesystem::path& at = missing.back();
+    if (mkdir(at.c_str(), 0700) != 0 && errno != EEXIST) {
+      return SystemError(errno, at.native(), "create the directory");
+    }
+    const std::filesystem::path parent = at.parent_path();
+    VARVE_RETURN_IF_ERROR(SyncDirectory(parent.empty() ? "." : parent.native()));
+  }
+  if (!std::filesystem::is_directory(path, error)) {
+    return absl::FailedPreconditionError(
+        StrCat(path.native(), ": is not a directory; name one for the data"));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status SyncDirectory(const std::string& directory) {

@@ -42,6 +42,10 @@ absl::StatusOr<std::optional<std::string>> ReadSmallFile(const std::string& path
 absl::Status WriteFileAtomically(const std::string& directory, std::string_view name,
                                  std::string_view content);
 
+// Creates the missing part of the path, so that it survives power loss. FailedPrecondition: something
+// that is no directory is in its place.
+absl::Status CreateDirectories(const std::string& directory);
+
 // Makes the entries of a directory survive power loss.
 absl::Status SyncDirectory(const std::string& directory);
 

@@ -126,7 +126,7 @@ struct Recorder {
 
   bool Concerns(std::string_view path) const {
     return !root.empty() && path.size() > root.size() && path.substr(0, root.size()) == root &&
-           path[root.size()] == '/';
+           path[root.size()] == '/' && !path.ends_with("/LOG");
   }
   // Runs a call that changes something and records it if it worked.
   template <typename Run>
@@ -373,6 +373,10 @@ int unlinkat(int at, const char* path, int flags) noexcept {
   return varve::Remove(at, path, flags);
 }
 int rmdir(const char* path) noexcept { return varve::Remove(AT_FDCWD, path, AT_REMOVEDIR); }
+int remove(const char* path) noexcept {
+  const int result = unlink(path);
+  return result != 0 && errno == EISDIR ? rmdir(path) : result;
+}
 int mkdir(const char* path, mode_t mode) noexcept { return varve::MakeDirectory(path, mode); }
 
 }  // extern "C"

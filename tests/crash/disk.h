@@ -14,7 +14,8 @@ namespace varve {
 // A disk under test control. The binary that links this replaces the C library's calls that change
 // files (open, write, rename, fsync ...), so that whoever writes (our code, RocksDB, the standard
 // library) writes to it: what happens below one directory is recorded call by call, and can be made
-// to fail. In such a binary fsync costs nothing, anywhere.
+// to fail. RocksDB's own log of what it does, LOG, is left out: nothing depends on it. In such a
+// binary fsync costs nothing, anywhere.
 
 // One call that changed something, in the order in which they happened.
 struct DiskCall {
