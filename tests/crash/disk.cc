@@ -6,11 +6,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
@@ -366,6 +368,13 @@ int fallocate64(int, int, off_t, off_t) {
 
 int fsync(int fd) { return varve::Sync(fd); }
 int fdatasync(int fd) { return varve::Sync(fd); }
+
+// RocksDB rests a second after each failure of a flush or a compaction.
+int usleep(useconds_t microseconds) {
+  constexpr useconds_t kMost = 1000;
+  const timespec time = {.tv_sec = 0, .tv_nsec = 1000L * std::min(microseconds, kMost)};
+  return nanosleep(&time, nullptr);
+}
 
 int rename(const char* from, const char* to) noexcept { return varve::Rename(from, to); }
 int unlink(const char* path) noexcept { return varve::Remove(AT_FDCWD, path, 0); }
