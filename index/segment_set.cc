@@ -48,12 +48,12 @@ void SegmentSet::Restore(uint64_t sequence, uint64_t next_row,
                          std::vector<std::shared_ptr<const SealedSegment>> sealed,
                          uint64_t next_segment_id) {
   MutexLock lock(&mu_);
+  restoring_ = true;
   uint64_t live_rows = 0;
   for (const auto& segment : sealed) live_rows += segment->size() - segment->tombstones()->dead();
   segments_.assign(sealed.begin(), sealed.end());
   next_segment_id_ = next_segment_id;
   Publish(sequence, next_row, live_rows);
-  Schedule();
 }
 
 void SegmentSet::RestoreRows(const NewRows& rows) {
@@ -73,6 +73,12 @@ void SegmentSet::RestoreRows(const NewRows& rows) {
   segments_.insert(after, active);
   unsealed_.push_back(active);
   Publish(view_->sequence, view_->next_row, view_->live_rows + rows.rows.size());
+  Schedule();
+}
+
+void SegmentSet::EndRestore() {
+  MutexLock lock(&mu_);
+  restoring_ = false;
   Schedule();
 }
 
@@ -383,6 +389,7 @@ std::optional<CompactionPlan> SegmentSet::PlanNext() const {
 }
 
 void SegmentSet::BeginCompaction() {
+  if (restoring_) return;
   if (!MayCompact()) return LeaveGate();
   if (compaction_ == nullptr) {
     if (waiting_compacts_.empty() && absl::Now() < compact_again_at_) return;

@@ -69,13 +69,15 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
              std::unique_ptr<SegmentStorage> storage);
 
   // Takes the place of an empty set: sealed segments, in order of row, as of commit `sequence`.
-  // Called before anything else.
+  // Called before anything else. Nothing is compacted before EndRestore.
   void Restore(uint64_t sequence, uint64_t next_row,
                std::vector<std::shared_ptr<const SealedSegment>> sealed, uint64_t next_segment_id)
       ABSL_LOCKS_EXCLUDED(commit_mu_, mu_);
   // Adds rows that lie between those of restored segments: a segment of their own, to be sealed
   // anew. Called after Restore and before Commit.
   void RestoreRows(const NewRows& rows) ABSL_LOCKS_EXCLUDED(commit_mu_, mu_);
+  // All rows that were there before are there again.
+  void EndRestore() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Adds rows and marks others dead, visible together from commit `sequence` on, which must be
   // above the one before. `next_row` is above every row so far.
@@ -207,6 +209,8 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   // After a compaction failed, none begins of itself before this time.
   absl::Time compact_again_at_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
+  // Segments may yet come between those that are there: compaction, which takes neighbours, waits.
+  bool restoring_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace varve::index

@@ -83,9 +83,11 @@ absl::StatusOr<std::shared_ptr<index::SegmentSet>> RecoverSegmentSet(
   RecordReader reader(std::move(cursor), field);
   while (true) {
     VARVE_ASSIGN_OR_RETURN(const index::NewRows rows, reader.Next(kTailRowsPerRead));
-    if (rows.rows.empty()) return set;
+    if (rows.rows.empty()) break;
     set->Commit(state.sequence, state.next_row, rows, {});
   }
+  set->EndRestore();
+  return set;
 }
 
 }  // namespace varve::engine

@@ -64,13 +64,18 @@ class FillableFileSystem final : public storage::FileSystem {
 class SegmentFilesTest : public testing::Test {
  protected:
   SegmentFilesTest() {
-    NamespaceSchema schema{.name = "n"};
-    schema.fields.push_back(
+    schema_.fields.push_back(
         {.dimension = kDimension,
          .index = {.m = 8, .ef_construction = 40, .segment_size_threshold = 1000}});
-    entry_ = {.name = "n", .schema = SerializeSchema(schema)};
-    entry_.number = *store_.CreateNamespace("n", entry_.schema);
+    entry_.number = *store_.CreateNamespace("n", SerializeSchema(schema_));
     Open();
+  }
+
+  // Closes the namespace; it is opened again with or without compaction.
+  void CloseAndSetCompaction(bool automatic) {
+    namespace_.reset();
+    schema_.fields.front().index.auto_compaction = automatic;
+    ASSERT_TRUE(store_.UpdateSchema(entry_.number, "n", SerializeSchema(schema_)).ok());
   }
 
   void Open() {
@@ -141,6 +146,7 @@ class SegmentFilesTest : public testing::Test {
                                 .segments_directory = directory_.path() + "/segments",
                                 .index = {.pool = &index_pool_, .gate = &gate_},
                                 .search_pool = &search_pool_};
+  NamespaceSchema schema_{.name = "n", .id_type = IdType::kNumber};
   storage::NamespaceEntry entry_;
   std::shared_ptr<Namespace> namespace_;
 };
@@ -201,6 +207,22 @@ TEST_F(SegmentFilesTest, AMissingOrDamagedFileIsBuiltAgainAndAnswersAreRightMean
     WaitUntilSealed(3);
     EXPECT_THAT(Search(1500, 2), ElementsAre(1499, 1501));
   }
+}
+
+TEST_F(SegmentFilesTest, SegmentsAboutALostOneAreNotMergedBeforeItsRowsAreBack) {
+  CloseAndSetCompaction(false);
+  Open();
+  Upsert(0, 9000);
+  WaitUntilSealed(9);
+  CloseAndSetCompaction(true);
+  std::filesystem::remove(Directory() + "/5.segment");
+  Open();
+  WaitUntilIdle();
+  for (const float x : {10.2f, 4500.2f, 5500.2f, 8900.2f}) {
+    const auto id = static_cast<uint64_t>(x);
+    EXPECT_THAT(Search(x, 3), ElementsAre(id, id + 1, id - 1));
+  }
+  EXPECT_EQ(Search(0, 9500, /*exact=*/true).size(), 9000u) << "each row once";
 }
 
 TEST_F(SegmentFilesTest, ASegmentWithManyDeadRowsIsMadeAnewAndGivesItsSpaceBack) {

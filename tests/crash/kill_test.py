@@ -1,12 +1,14 @@
 """kill -9 of the server, and of the client, at random moments while known content is ingested.
 
-Whatever was acknowledged is there afterwards, nothing is there twice, every byte is the source's.
+Whatever was acknowledged is there afterwards, nothing is there twice, every byte is the source's, and
+records and segments agree. Segments are small, so that kills meet sealing, merging and rebuilding.
 --seed and --kills decide what is done, but not at which instruction a kill hits: to see a failure
 again may take several runs.
 """
 
 import contextlib
 import functools
+import json
 import random
 import subprocess
 import threading
@@ -19,7 +21,7 @@ from testutil import v1
 from testutil.api import CALL_SECONDS, Api, array, id_list
 from testutil.files import write_ids, write_vectors
 from testutil.ingest_process import IngestProcess
-from testutil.varved import Varved
+from testutil.varved import VARVED, Varved
 from testutil.vectors import random_vectors
 
 # A kill comes at most so long after what is killed has begun.
@@ -89,6 +91,7 @@ class OtherWriter:
     def __init__(self, dice: random.Random, load: Load):
         self.known: dict = {}  # the records that are there
         self.commits = 0
+        self.namespace = load.namespace
         self.unexpected: grpc.RpcError | None = None
         self._dice = dice
         self._load = load
@@ -169,7 +172,7 @@ def new_load(dice: random.Random, number: int, server: Varved) -> Load:
     load = Load(dice, number, server.directory)
     print(load)
     with Api(server.address) as api:
-        api.create(load.namespace, load.dimension)
+        api.create(load.namespace, load.dimension, segment_size_threshold=1000)
     return load
 
 
@@ -180,14 +183,34 @@ def kill_while_starting(dice: random.Random, server: Varved) -> None:
     server.kill()
 
 
+def compact_until_cut_off(api: Api, namespace: str) -> None:
+    with contextlib.suppress(grpc.RpcError):
+        while True:
+            request = v1.CompactRequest(namespace=namespace, wait=True)
+            api.admin.Compact(request, timeout=CALL_SECONDS)
+
+
+def check_directory(server: Varved) -> None:
+    """Stops the server: all that is on its disk agrees."""
+    assert server.stop() == 0
+    command = [VARVED, "check", "--data-dir", server.directory / "data", "--json"]
+    report = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    assert report["clean"]
+
+
 def kill_and_restart(dice: random.Random, server: Varved, process: IngestProcess, others) -> int:
     """One life of the server, beside a client that ingests. Returns how often it was killed."""
     with Api(server.address) as api:
-        writing = threading.Thread(target=others.write_until_cut_off, args=(api,))
-        writing.start()
+        threads = [
+            threading.Thread(target=others.write_until_cut_off, args=(api,)),
+            threading.Thread(target=compact_until_cut_off, args=(api, others.namespace)),
+        ]
+        for thread in threads:
+            thread.start()
         ended = process.ends_within(dice.uniform(0, LIFE_SECONDS_MAX))
         server.kill()
-        writing.join(CALL_SECONDS)
+        for thread in threads:
+            thread.join(CALL_SECONDS)
     killed = 0 if ended else 1
     if dice.random() < START_IS_KILLED:
         kill_while_starting(dice, server)
@@ -213,7 +236,7 @@ def test_killing_the_server_loses_nothing_acknowledged_and_doubles_nothing(serve
             # It waits for a server that goes away amid ingest, not for one that was away before.
             assert complete or f"varve: server {server.address}" in process.log, process.log
         load.check(server, others)
-    assert server.stop() == 0
+    check_directory(server)
     server.start()
     for load, others in loads:
         load.check(server, others)

@@ -1,4 +1,5 @@
-// Seeded random operations on the engine, with restarts, against a model that is a map. One line is
+// Seeded random operations on the engine, with seals, merges, rebuilds, restarts and damaged files,
+// against a model that is a map. One line is
 // logged per operation; a failure prints the command that repeats it. For a longer run:
 //   VARVE_MODEL_SEEDS=100 VARVE_MODEL_OPERATIONS=5000 bazel test //tests/model:engine_model_test
 //     --test_env=VARVE_MODEL_SEEDS --test_env=VARVE_MODEL_OPERATIONS
@@ -7,13 +8,18 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/engine/check.h"
 #include "server/engine/engine.h"
 
 namespace varve::engine {
@@ -64,12 +70,18 @@ class ModelRun {
       GraphSearch();
     } else if (dice < 93) {
       Get();
-    } else if (dice < 97) {
+    } else if (dice < 95) {
       Scan();
-    } else if (dice < 99) {
+    } else if (dice < 96) {
       ResendBatch();
+    } else if (dice < 97) {
+      Await("flush", &Namespace::Flush);
+    } else if (dice < 98) {
+      Await("compact", &Namespace::Compact);
+    } else if (dice < 99) {
+      Restart([] {});
     } else {
-      Restart();
+      Restart([this] { DamageAFile(); });
     }
     uint64_t sequence = 0;
     EXPECT_EQ(namespace_->Count(&sequence), model_.size());
@@ -78,7 +90,7 @@ class ModelRun {
 
   void CheckEverything() {
     Scan();
-    Restart();
+    Restart([this] { ExpectClean(); });
     Scan();
     for (int i = 0; i < 20; ++i) ExactSearch();
   }
@@ -302,10 +314,55 @@ class ModelRun {
     EXPECT_EQ(vectors, Pack(expected_vectors));
   }
 
-  void Restart() {
+  void Await(const char* name, void (Namespace::*call)(Namespace::Done)) {
+    std::printf("%s\n", name);
+    std::promise<absl::Status> ended;
+    ((*namespace_).*call)([&](absl::Status status) { ended.set_value(std::move(status)); });
+    const absl::Status status = ended.get_future().get();
+    EXPECT_TRUE(status.ok()) << status;
+    const auto segments = namespace_->ListSegments("");
+    for (const index::SegmentInfo& segment : *segments) {
+      EXPECT_GT(segment.file_bytes, 0u);
+    }
+  }
+
+  // The engine is closed: removes a sealed segment's file, or makes its beginning or end unreadable.
+  void DamageAFile() {
+    std::vector<std::filesystem::path> files;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(directory_)) {
+      if (entry.path().extension() == ".segment") files.push_back(entry.path());
+    }
+    if (files.empty()) return;
+    std::sort(files.begin(), files.end());
+    const std::filesystem::path& file = files[random_() % files.size()];
+    const uintmax_t bytes = std::filesystem::file_size(file);
+    std::printf("damage %s\n", file.c_str());
+    switch (random_() % 3) {
+      case 0:
+        std::filesystem::remove(file);
+        break;
+      case 1:
+        std::filesystem::resize_file(file, random_() % bytes);
+        break;
+      default:
+        std::fstream(file, std::ios::binary | std::ios::in | std::ios::out) << "nonsense";
+    }
+  }
+
+  // The engine is closed: all that is on disk agrees.
+  void ExpectClean() {
+    const auto report = CheckDataDirectory(directory_.string());
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_THAT(report->record_damage, testing::IsEmpty());
+    EXPECT_THAT(report->index_damage, testing::IsEmpty());
+    EXPECT_EQ(report->records, model_.size());
+  }
+
+  void Restart(const std::function<void()>& meanwhile) {
     std::printf("restart\n");
     namespace_.reset();
     engine_.reset();
+    meanwhile();
     OpenEngine();
     auto found = engine_->FindNamespace(kNamespaceName);
     ASSERT_TRUE(found.ok()) << found.status();
