@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "index/memory_segment_storage.h"
 #include "index/segment.h"
+#include "index/spoilt_segment.h"
 
 namespace varve::index {
 namespace {
@@ -71,48 +72,9 @@ absl::Status Read(const std::string& bytes) {
   return VerifySegment(file.bytes, *layout, "x.seg");
 }
 
-template <typename T>
-void Poke(std::string* bytes, size_t offset, T value) {
-  std::memcpy(bytes->data() + offset, &value, sizeof(value));
-}
-
-// A file with one thing spoilt, and then the checksums made right again, so that the reader has
-// nothing but its own eyes.
-class Spoilt {
+class Spoilt : public SpoiltSegment {
  public:
-  Spoilt() : bytes_(Encode()) {}
-
-  SegmentHeader& header() { return *reinterpret_cast<SegmentHeader*>(bytes_.data()); }
-  SegmentFooter& footer() {
-    return *reinterpret_cast<SegmentFooter*>(bytes_.data() + bytes_.size() - sizeof(SegmentFooter));
-  }
-  SectionEntry& section(SectionKind kind) {
-    auto* table = reinterpret_cast<SectionEntry*>(
-        bytes_.data() + bytes_.size() - sizeof(SegmentFooter) - kSections * sizeof(SectionEntry));
-    return table[static_cast<size_t>(kind) - 1];
-  }
-  template <typename T>
-  void Set(SectionKind kind, size_t index, T value) {
-    Poke(&bytes_, section(kind).offset + index * sizeof(T), value);
-  }
-
-  std::string Resealed() {
-    for (size_t i = 1; i <= kSections; ++i) {
-      SectionEntry& entry = section(static_cast<SectionKind>(i));
-      if (entry.offset > bytes_.size() || entry.bytes > bytes_.size() - entry.offset) continue;
-      entry.crc32c = Crc32c(std::string_view(bytes_).substr(entry.offset, entry.bytes));
-    }
-    header().header_crc32c = Crc32c({bytes_.data(), offsetof(SegmentHeader, header_crc32c)});
-    const size_t body = bytes_.size() - sizeof(SegmentFooter);
-    footer().table_crc32c = Crc32c({bytes_.data() + body - kSections * sizeof(SectionEntry),
-                                    kSections * sizeof(SectionEntry)});
-    footer().file_crc32c = Crc32c({bytes_.data(), body});
-    footer().footer_crc32c = Crc32c({bytes_.data() + body, offsetof(SegmentFooter, footer_crc32c)});
-    return bytes_;
-  }
-
- private:
-  std::string bytes_;
+  Spoilt() : SpoiltSegment(Encode()) {}
 };
 
 TEST(SegmentFormatTest, TheBytesAreThoseOfTheGoldenFile) {
