@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""How a namespace fares over its life: churn, growth, restart, and searching during compaction.
+"""How a namespace fares over its life: churn, growth, restart, searching during compaction; and how a
+server fares with many namespaces.
 
     tests/bench/lifecycle.py churn --data DIR     a folder with base.npy and queries.npy
     tests/bench/lifecycle.py growth [--rows N]    synthetic vectors from a seed
+    tests/bench/lifecycle.py namespaces [--count N]
 
 Run with the Python of .tools after ./dev build. Every figure stands beside the baseline measured in
 the same run, by the same server on the same machine; ratios are what counts.
@@ -238,6 +240,38 @@ def restart(server: Varved, queries: np.ndarray, truth: np.ndarray, build_second
     say("building anew takes so many times as long", f"{build_seconds / statistics.median(taken):,.0f}")
 
 
+def namespaces(count: int) -> None:
+    """Each holds a few records. A server with one of them is the baseline."""
+    vectors = clustered(10, 32, 1)
+    for number in (1, count):
+        with tempfile.TemporaryDirectory() as scratch:
+            server = new_server(scratch, "server")
+            with server:
+                with Api(server.address) as api:
+                    began = time.monotonic()
+                    for i in range(number):
+                        api.create(f"n{i}", 32)
+                        api.upsert(f"n{i}", range(10), vectors)
+                    made = time.monotonic() - began
+                server.stop()
+                began = time.monotonic()
+                server.start()
+                started = time.monotonic() - began
+                with Api(server.address) as api:
+                    time.sleep(15)  # until freed memory has gone back
+                    closed = memory_bytes(server)
+                    began = time.monotonic()
+                    api.search(f"n{number // 2}", vectors[0])
+                    first = time.monotonic() - began
+                    for i in range(number):
+                        api.search(f"n{i}", vectors[0])
+                    opened = memory_bytes(server)
+        say(f"{number:,} namespaces: made / started / first search, s",
+            f"{made:.1f} / {started:.2f} / {first:.3f}")
+        say(f"{number:,} namespaces: memory after start / all open, MB",
+            f"{closed / 1e6:.0f} / {opened / 1e6:.0f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     verbs = parser.add_subparsers(required=True)
@@ -249,6 +283,9 @@ def main() -> None:
     verb.add_argument("--rows", type=int, default=500_000)
     verb.add_argument("--dimension", type=int, default=128)
     verb.set_defaults(run=lambda args: growth(args.rows, args.dimension))
+    verb = verbs.add_parser("namespaces")
+    verb.add_argument("--count", type=int, default=10_000)
+    verb.set_defaults(run=lambda args: namespaces(args.count))
     args = parser.parse_args()
     args.run(args)
 
