@@ -117,7 +117,11 @@ bool Compaction::Work() {
 
 void Compaction::Prepare() {
   absl::Status status;
-  for (const auto& input : inputs_) status.Update(input->Verify());
+  for (const auto& input : inputs_) {
+    const absl::Status verified = input->Verify();
+    if (absl::IsDataLoss(verified)) damaged_.push_back(input->id());
+    status.Update(verified);
+  }
   if (!status.ok()) {
     MutexLock lock(&mu_);
     status_ = status;

@@ -42,6 +42,8 @@ class Compaction final : public RowSource {
   bool HasWork() const ABSL_LOCKS_EXCLUDED(mu_);
 
   // DataLoss: a file of an input is damaged.
+  // Ids of the inputs whose files are damaged: what status() is about. To be asked when it has ended.
+  const std::vector<uint64_t>& damaged() const { return damaged_; }
   absl::Status status() const ABSL_LOCKS_EXCLUDED(mu_);
 
   uint64_t id() const { return id_; }
@@ -128,6 +130,7 @@ class Compaction final : public RowSource {
   std::unique_ptr<GraphBuilder> builder_;
 
   mutable Mutex mu_;
+  std::vector<uint64_t> damaged_;  // written by the one that prepares
   absl::Status status_ ABSL_GUARDED_BY(mu_);
   Stage stage_ ABSL_GUARDED_BY(mu_) = kPrepare;
   uint32_t items_[kDone + 1] ABSL_GUARDED_BY(mu_) = {1};  // of each stage

@@ -49,6 +49,7 @@ class MemorySegmentStorage final : public SegmentStorage {
   }
   absl::Status Install(const SegmentChange&) override { return absl::OkStatus(); }
   void Discard(uint64_t) override {}
+  absl::Status GiveUp(const std::vector<uint64_t>&) override { return absl::OkStatus(); }
   void Close() override {}
 };
 

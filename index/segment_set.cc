@@ -218,6 +218,11 @@ void SegmentSet::Stop() {
   Settle();
 }
 
+bool SegmentSet::damaged() const {
+  MutexLock lock(&mu_);
+  return damaged_;
+}
+
 bool SegmentSet::Idle() const {
   MutexLock lock(&mu_);
   return tasks_ == 0 && WaitingRows() == 0 && to_seal_again_.empty() && compaction_ == nullptr &&
@@ -389,7 +394,7 @@ std::optional<CompactionPlan> SegmentSet::PlanNext() const {
 }
 
 void SegmentSet::BeginCompaction() {
-  if (restoring_) return;
+  if (restoring_ || damaged_) return;
   if (!MayCompact()) return LeaveGate();
   if (compaction_ == nullptr) {
     if (waiting_compacts_.empty() && absl::Now() < compact_again_at_) return;
@@ -431,7 +436,10 @@ void SegmentSet::LeaveGate() {
 
 void SegmentSet::FinishCompaction(const std::shared_ptr<Compaction>& compaction) {
   const absl::Status status = CompleteCompaction(*compaction);
+  const bool damaged =
+      !compaction->damaged().empty() && storage_->GiveUp(compaction->damaged()).ok();
   MutexLock lock(&mu_);
+  if (damaged) damaged_ = true;
   if (compaction_ != compaction) return;  // given up meanwhile
   compaction_ = nullptr;
   if (!status.ok()) HandleFailure(*compaction, status);

@@ -105,6 +105,9 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   // and each begins the next, so that it would outlive the last row that waits.
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Whether a file was found to be damaged and given up: then nothing is compacted any more, and a set
+  // that is restored is whole.
+  bool damaged() const ABSL_LOCKS_EXCLUDED(mu_);
   // Whether there is nothing left to do in the background.
   bool Idle() const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -211,6 +214,7 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
   // Segments may yet come between those that are there: compaction, which takes neighbours, waits.
   bool restoring_ ABSL_GUARDED_BY(mu_) = false;
+  bool damaged_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace varve::index

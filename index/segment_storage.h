@@ -43,7 +43,11 @@ class SegmentStorage {
   // Removes a file that was written and will not be installed.
   virtual void Discard(uint64_t id) = 0;
 
-  // Waits for a call of Install; later ones are Cancelled.
+  // Segments turned out to be damaged: a set that is restored does without them, and gets their rows
+  // from the records. Their files are put aside; who reads one goes on reading.
+  virtual absl::Status GiveUp(const std::vector<uint64_t>& ids) = 0;
+
+  // Waits for a call of Install or GiveUp; later ones are Cancelled.
   virtual void Close() = 0;
 };
 

@@ -1,6 +1,8 @@
 #include "server/engine/engine.h"
 
+#include <filesystem>
 #include <fstream>
+#include <future>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -57,6 +59,12 @@ class EngineTest : public testing::Test {
     return found.ok() ? (*found)->Count(&sequence) : 0;
   }
 
+  static absl::Status Compact(Namespace* space) {
+    std::promise<absl::Status> ended;
+    space->Compact([&](absl::Status status) { ended.set_value(std::move(status)); });
+    return ended.get_future().get();
+  }
+
   storage::TemporaryDirectory directory_;
   std::unique_ptr<Engine> engine_;
 };
@@ -94,6 +102,29 @@ TEST_F(EngineTest, ANamespaceThatSomebodyHoldsIsNotClosed) {
   Fill("b", 1);
   while (engine_->Stats().open_namespaces > 1) std::this_thread::yield();
   EXPECT_EQ(engine_->FindNamespace("a").value(), held.value());
+}
+
+TEST_F(EngineTest, AFileThatCompactionFindsDamagedIsMadeAnewFromTheRecords) {
+  Open();
+  Create("a");
+  Fill("a", 3500);
+  const auto before = engine_->FindNamespace("a").value();
+  while (!before->Idle()) std::this_thread::yield();
+  {
+    const std::string path = directory_.path() + "/data/segments/1/2.segment";
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(static_cast<std::streamoff>(std::filesystem::file_size(path)) / 2);
+    file << "damage";
+  }
+  EXPECT_TRUE(absl::IsDataLoss(Compact(before.get())));
+  const auto after = engine_->FindNamespace("a").value();
+  EXPECT_NE(before, after);
+  uint64_t sequence = 0;
+  EXPECT_EQ(after->Count(&sequence), 3500u);
+  EXPECT_TRUE(Compact(after.get()).ok());
+  EXPECT_EQ(after->ListSegments("")->size(), 1u);
+  const absl::Status late = before->Delete({.type = IdType::kNumber, .numbers = {}}).status();
+  EXPECT_TRUE(absl::IsUnavailable(late)) << late;
 }
 
 TEST_F(EngineTest, ManyWhoAskAtOnceGetTheSameNamespace) {

@@ -104,9 +104,9 @@ NamespaceSchema Namespace::schema() const {
   return schema_;
 }
 
-absl::Status Namespace::CheckNotDeleted() const {
-  if (!deleted_.load(std::memory_order_acquire)) return absl::OkStatus();
-  return absl::NotFoundError(StrCat("namespace \"", schema().name, "\" has been deleted"));
+absl::Status Namespace::CheckNotRetired() const {
+  if (!retired_.load(std::memory_order_acquire)) return absl::OkStatus();
+  return retired_because_;
 }
 
 absl::StatusOr<FieldSchema> Namespace::FindField(std::string_view name) const {
@@ -128,7 +128,7 @@ absl::Status Namespace::CheckIdType(const IdsView& ids) const {
 }
 
 absl::StatusOr<uint64_t> Namespace::ProducerPosition(std::string_view producer) const {
-  VARVE_RETURN_IF_ERROR(CheckNotDeleted());
+  VARVE_RETURN_IF_ERROR(CheckNotRetired());
   return store_->ProducerPosition(number_, producer);
 }
 
@@ -143,7 +143,7 @@ absl::StatusOr<WriteResult> Namespace::Upsert(const RecordsView& records, OnErro
   stored.vectors = InElementType(field, records.vectors, &widened);
 
   MutexLock lock(&write_mu_);
-  VARVE_RETURN_IF_ERROR(CheckNotDeleted());
+  VARVE_RETURN_IF_ERROR(CheckNotRetired());
   VARVE_RETURN_IF_ERROR(CheckIdType(records.ids));  // another first batch may have decided
   if (!producer_batch.producer.empty()) {
     VARVE_ASSIGN_OR_RETURN(const uint64_t last,
@@ -205,7 +205,7 @@ absl::StatusOr<DeleteResult> Namespace::Delete(const IdsView& ids) {
   keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
 
   MutexLock lock(&write_mu_);
-  VARVE_RETURN_IF_ERROR(CheckNotDeleted());
+  VARVE_RETURN_IF_ERROR(CheckNotRetired());
   std::vector<uint64_t> rows;
   VARVE_RETURN_IF_ERROR(store_->FindRows(number_, keys, &rows));
   std::vector<std::string_view> existing;
@@ -247,7 +247,7 @@ void Namespace::WhenRoom(absl::AnyInvocable<void()> ready) {
 
 absl::StatusOr<SearchResult> Namespace::Search(const SearchQuery& query,
                                                const CallControl& control) const {
-  VARVE_RETURN_IF_ERROR(CheckNotDeleted());
+  VARVE_RETURN_IF_ERROR(CheckNotRetired());
   VARVE_ASSIGN_OR_RETURN(const FieldSchema field, FindField(query.field));
   if (query.k < 1 || query.k > kResultsMax) {
     return absl::InvalidArgumentError(StrCat("k must be 1 to ", kResultsMax, ", is ", query.k));
@@ -315,7 +315,7 @@ absl::StatusOr<std::optional<SearchResult>> Namespace::SearchView(
 
 absl::StatusOr<RecordList> Namespace::Get(const IdsView& ids, bool include_vectors,
                                           IdList* missing) const {
-  VARVE_RETURN_IF_ERROR(CheckNotDeleted());
+  VARVE_RETURN_IF_ERROR(CheckNotRetired());
   VARVE_RETURN_IF_ERROR(CheckIdType(ids));
   VARVE_ASSIGN_OR_RETURN(const FieldSchema field, FindField(""));
   const EncodedIds encoded(ids);
@@ -335,7 +335,7 @@ absl::StatusOr<RecordList> Namespace::Get(const IdsView& ids, bool include_vecto
 
 absl::StatusOr<std::unique_ptr<Namespace::Scanner>> Namespace::Scan(std::string_view token,
                                                                     bool include_vectors) const {
-  VARVE_RETURN_IF_ERROR(CheckNotDeleted());
+  VARVE_RETURN_IF_ERROR(CheckNotRetired());
   const NamespaceSchema schema = this->schema();
   VARVE_ASSIGN_OR_RETURN(const std::string_view after, TokenId(token, schema.id_type));
   VARVE_ASSIGN_OR_RETURN(auto cursor, store_->ScanById(number_, after, include_vectors));
@@ -356,7 +356,7 @@ uint64_t Namespace::next_row() const { return segments_->Pin()->next_row; }
 absl::Status Namespace::UpdateIndexOptions(std::string_view field_name,
                                            const IndexOptionsUpdate& update) {
   MutexLock write_lock(&write_mu_);
-  VARVE_RETURN_IF_ERROR(CheckNotDeleted());
+  VARVE_RETURN_IF_ERROR(CheckNotRetired());
   NamespaceSchema changed = schema();
   auto field = std::find_if(changed.fields.begin(), changed.fields.end(),
                             [&](const FieldSchema& f) { return f.name == field_name; });
@@ -384,7 +384,7 @@ NamespaceStats Namespace::Stats() const {
 
 absl::StatusOr<std::vector<index::SegmentInfo>> Namespace::ListSegments(
     std::string_view field) const {
-  VARVE_RETURN_IF_ERROR(CheckNotDeleted());
+  VARVE_RETURN_IF_ERROR(CheckNotRetired());
   VARVE_RETURN_IF_ERROR(FindField(field).status());
   return segments_->Segments();
 }
@@ -397,10 +397,11 @@ void Namespace::Flush(Done done) { segments_->Flush(std::move(done)); }
 
 void Namespace::Compact(Done done) { segments_->Compact(std::move(done)); }
 
-void Namespace::MarkDeleted() {
+void Namespace::Retire(absl::Status why) {
   {
     MutexLock lock(&write_mu_);
-    deleted_.store(true, std::memory_order_release);
+    if (!retired_.load(std::memory_order_relaxed)) retired_because_ = std::move(why);
+    retired_.store(true, std::memory_order_release);
   }
   segments_->Stop();
 }

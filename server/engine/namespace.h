@@ -64,7 +64,8 @@ absl::StatusOr<NamespaceSchema> SchemaOf(const storage::NamespaceEntry& entry);
 // One namespace: joins its records and its index. Thread-safe; writes are applied one at a time,
 // reads run beside them on a pinned view and see whole commits only.
 //
-// Every call on a namespace that has been deleted meanwhile is NotFound.
+// Every call on a namespace that has been deleted meanwhile is NotFound, and on one that is being opened
+// anew Unavailable.
 class Namespace {
  public:
   // Recovers the index: see RecoverSegmentSet.
@@ -136,8 +137,10 @@ class Namespace {
   // Number of the next row: every row committed so far is below it.
   uint64_t next_row() const;
 
-  // Makes every later call NotFound and waits for a write that is under way.
-  void MarkDeleted() ABSL_LOCKS_EXCLUDED(write_mu_);
+  // Makes every later call fail with `why`, once and for all, and waits for a write that is under way.
+  void Retire(absl::Status why) ABSL_LOCKS_EXCLUDED(write_mu_);
+  // A file of the index is damaged, and put aside. Opened anew, the namespace is whole.
+  bool damaged() const { return segments_->damaged(); }
 
  private:
   Namespace(const storage::NamespaceEntry& entry, NamespaceSchema schema,
@@ -149,7 +152,7 @@ class Namespace {
         schema_(std::move(schema)),
         state_(entry.state) {}
 
-  absl::Status CheckNotDeleted() const;
+  absl::Status CheckNotRetired() const;
   // The field named, and its options now.
   absl::StatusOr<FieldSchema> FindField(std::string_view name) const ABSL_LOCKS_EXCLUDED(mu_);
   // OK when the namespace holds ids of this type, or none yet.
@@ -178,7 +181,8 @@ class Namespace {
   storage::RecordStore* const store_;
   ThreadPool* const search_pool_;
   const std::shared_ptr<index::SegmentSet> segments_;
-  std::atomic<bool> deleted_{false};
+  std::atomic<bool> retired_{false};
+  absl::Status retired_because_;  // written once, before `retired_` says so
 
   mutable Mutex mu_;
   NamespaceSchema schema_ ABSL_GUARDED_BY(mu_);

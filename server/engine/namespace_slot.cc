@@ -8,16 +8,23 @@ namespace varve::engine {
 
 absl::StatusOr<std::shared_ptr<Namespace>> NamespaceSlot::Get() {
   MutexLock lock(&mu_);
-  if (deleted_) {
-    return absl::NotFoundError(StrCat("namespace \"", name_, "\" has been deleted"));
-  }
+  if (deleted_) return Deleted();
   last_used_ = absl::Now();
+  if (opened_ != nullptr && opened_->damaged()) {
+    opened_->Retire(absl::UnavailableError(StrCat(
+        "namespace \"", name_, "\" is being opened anew, because of a damaged file: try again")));
+    opened_ = nullptr;
+  }
   if (opened_ == nullptr) {
     VARVE_ASSIGN_OR_RETURN(const storage::NamespaceEntry entry,
                            resources_.store->ReadNamespace(name_));
     VARVE_ASSIGN_OR_RETURN(opened_, Namespace::Open(entry, resources_));
   }
   return opened_;
+}
+
+absl::Status NamespaceSlot::Deleted() const {
+  return absl::NotFoundError(StrCat("namespace \"", name_, "\" has been deleted"));
 }
 
 absl::StatusOr<NamespaceSchema> NamespaceSlot::Schema() const {
@@ -40,7 +47,7 @@ void NamespaceSlot::CloseIfIdle(absl::Time used_before) {
 void NamespaceSlot::Delete() {
   MutexLock lock(&mu_);
   deleted_ = true;
-  if (opened_ != nullptr) opened_->MarkDeleted();
+  if (opened_ != nullptr) opened_->Retire(Deleted());
   opened_ = nullptr;
 }
 

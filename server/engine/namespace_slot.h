@@ -16,7 +16,8 @@
 namespace varve::engine {
 
 // The place of one namespace in the engine: it is opened by the first who needs it, and closed when
-// nobody has for a while. One that cannot be opened is an error to those who ask for it, never to
+// nobody has for a while; one of whose files turned out to be damaged is opened anew. One that cannot be
+// opened is an error to those who ask for it, never to
 // others, and is tried again by the next.
 //
 // Thread-safe. Who asks while it is being opened waits for that.
@@ -45,6 +46,8 @@ class NamespaceSlot {
   }
 
  private:
+  absl::Status Deleted() const;
+
   const std::string name_;
   const NamespaceResources& resources_;
   mutable Mutex mu_;  // held while the namespace is opened

@@ -235,7 +235,7 @@ TEST_F(NamespaceTest, OptionsChangeWhereTheyAreSetAndAreRemembered) {
 
 TEST_F(NamespaceTest, EveryCallOnADeletedNamespaceIsNotFound) {
   ASSERT_TRUE(Upsert({1}).ok());
-  namespace_->MarkDeleted();
+  namespace_->Retire(absl::NotFoundError("deleted"));
   EXPECT_EQ(Upsert({2}).status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(Delete({1}).status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(Search(1, 1).status().code(), absl::StatusCode::kNotFound);

@@ -22,6 +22,8 @@ std::string FileName(uint64_t segment_id) { return StrCat(segment_id, kSuffix); 
 
 std::string ParentOf(const std::string& path) { return path.substr(0, path.find_last_of('/')); }
 
+absl::Status Closed() { return absl::CancelledError("the namespace is being closed"); }
+
 bool Contains(const std::vector<uint64_t>& ids, uint64_t id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
@@ -94,16 +96,17 @@ absl::StatusOr<storage::Manifest> SegmentFiles::ReadManifest() {
   return manifest_;
 }
 
-absl::Status SegmentFiles::GiveUp(const std::vector<uint64_t>& segment_ids) {
+absl::Status SegmentFiles::GiveUp(const std::vector<uint64_t>& ids) {
   MutexLock lock(&mu_);
-  return GiveUpLocked(segment_ids);
+  if (closed_) return Closed();
+  return GiveUpLocked(ids);
 }
 
-absl::Status SegmentFiles::GiveUpLocked(const std::vector<uint64_t>& segment_ids) {
+absl::Status SegmentFiles::GiveUpLocked(const std::vector<uint64_t>& ids) {
   storage::Manifest kept{.next_segment_id = manifest_.next_segment_id};
   std::vector<storage::ForgottenTombstones> forgotten;
   for (const storage::SegmentRecord& record : manifest_.segments) {
-    if (Contains(segment_ids, record.id)) {
+    if (Contains(ids, record.id)) {
       VARVE_RETURN_IF_ERROR(PutAside(record.id));
       forgotten.push_back({record.range});
     } else {
@@ -208,7 +211,7 @@ void SegmentFiles::Discard(uint64_t id) {
 
 absl::Status SegmentFiles::Install(const index::SegmentChange& change) {
   MutexLock lock(&mu_);
-  if (closed_) return absl::CancelledError("the namespace is being closed");
+  if (closed_) return Closed();
   storage::Manifest changed = manifest_;
   storage::RowRange range;
   uint64_t rows_replaced = 0;

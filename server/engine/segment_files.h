@@ -54,14 +54,14 @@ class SegmentFiles final : public index::SegmentStorage {
   // marked. NotFound; DataLoss as far as the file's ends tell (see index::ParseSegment).
   absl::StatusOr<std::shared_ptr<const index::SealedSegment>> OpenStored(
       const storage::SegmentRecord& record, const index::VectorSpace& space) const;
-  // Puts segments aside as Open does with damaged ones: the next opening indexes their rows anew.
-  absl::Status GiveUp(const std::vector<uint64_t>& segment_ids) ABSL_LOCKS_EXCLUDED(mu_);
 
   absl::StatusOr<std::shared_ptr<const index::SealedSegment>> Write(
       uint64_t id, const index::VectorSpace& space, std::shared_ptr<index::Tombstones> tombstones,
       Writer write) override;
   absl::Status Install(const index::SegmentChange& change) override ABSL_LOCKS_EXCLUDED(mu_);
   void Discard(uint64_t id) override;
+  // Puts segments aside as Open does with damaged ones: the next opening indexes their rows anew.
+  absl::Status GiveUp(const std::vector<uint64_t>& ids) override ABSL_LOCKS_EXCLUDED(mu_);
   void Close() override ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
@@ -72,8 +72,7 @@ class SegmentFiles final : public index::SegmentStorage {
   absl::StatusOr<std::shared_ptr<const index::SealedSegment>> OpenFile(
       uint64_t id, const index::VectorSpace& space,
       std::shared_ptr<index::Tombstones> tombstones) const;
-  absl::Status GiveUpLocked(const std::vector<uint64_t>& segment_ids)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status GiveUpLocked(const std::vector<uint64_t>& ids) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Keeps a damaged file for whoever wants to know what happened, under a name that nobody opens.
   absl::Status PutAside(uint64_t segment_id);
   absl::Status RemoveOrphans() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -312,7 +312,7 @@ TEST_F(SegmentFilesTest, AFullDiskIsWhatAFlushAndACompactionAnswer) {
 
 TEST_F(SegmentFilesTest, ADeletedNamespaceEndsItsWaits) {
   Upsert(0, 2500);
-  namespace_->MarkDeleted();
+  namespace_->Retire(absl::NotFoundError("deleted"));
   EXPECT_TRUE(absl::IsCancelled(Await(&Namespace::Flush)));
   EXPECT_TRUE(absl::IsCancelled(Await(&Namespace::Compact)));
 }
