@@ -75,7 +75,11 @@ struct GraphBuilder::Impl {
       : rows(rows),
         m(m),
         space(vectors.kernel(), vectors.padded_dimension()),
-        hnsw(&space, capacity, m, ef_construction) {}
+        hnsw(&space, capacity, m, ef_construction) {
+    // hnswlib prefetches what the link after a list's last one points to. Between the lists of a node
+    // is room for it: else it would be the next list's count, which another thread may be writing.
+    hnsw.size_links_per_element_ += sizeof(hnswlib::tableint);
+  }
   // hnswlib frees the upper links of as many nodes as it counted; we count for it.
   ~Impl() { hnsw.cur_element_count = hnsw.max_elements_; }
 
@@ -85,9 +89,7 @@ struct GraphBuilder::Impl {
     std::memset(hnsw.get_linklist0(node), 0, hnsw.size_links_level0_);
     std::memcpy(hnsw.getDataByInternalId(node), &vector, sizeof(vector));
     if (level > 0) {
-      // One link more than there can be: hnswlib prefetches what the link after the last points to.
-      hnsw.linkLists_[node] = static_cast<char*>(
-          std::calloc(1, level * hnsw.size_links_per_element_ + sizeof(hnswlib::tableint)));
+      hnsw.linkLists_[node] = static_cast<char*>(std::calloc(level, hnsw.size_links_per_element_));
       if (hnsw.linkLists_[node] == nullptr) throw std::bad_alloc();
     }
     hnsw.element_levels_[node] = level;
