@@ -63,6 +63,11 @@ std::optional<CompactionPlan> PlanFullCompaction(absl::Span<const SegmentShape> 
   return PlanRebuild(segments, 0);
 }
 
+uint64_t TurnsPerCompactionTurn(size_t segments) {
+  constexpr uint64_t kMost = 16, kLeast = 2, kManySegments = 32;
+  return std::clamp(kMost * kManySegments / std::max<uint64_t>(segments, 1), kLeast, kMost);
+}
+
 uint32_t SegmentLevel(uint64_t rows, uint64_t segment_size_threshold) {
   uint32_t level = 0;
   for (uint64_t most = 2 * segment_size_threshold; rows > most; most *= kCompactionFanIn) ++level;

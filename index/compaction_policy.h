@@ -42,6 +42,11 @@ std::optional<CompactionPlan> PlanCompaction(absl::Span<const SegmentShape> segm
 // The same when as few segments as can be are to be left, and no dead row.
 std::optional<CompactionPlan> PlanFullCompaction(absl::Span<const SegmentShape> segments);
 
+// While rows wait to be linked, one turn of so many is a compaction's: few while segments are few, so that
+// ingest is as fast as it is without, and up to every other one, so that they stay bounded when ingest
+// never ends.
+uint64_t TurnsPerCompactionTurn(size_t segments);
+
 // The size class of a segment: 0 for up to twice `segment_size_threshold` rows, and one more for each
 // kCompactionFanIn times as many.
 uint32_t SegmentLevel(uint64_t rows, uint64_t segment_size_threshold);

@@ -121,5 +121,13 @@ TEST(CompactionPolicyTest, LevelsAreFourfold) {
   EXPECT_EQ(SegmentLevel(~uint64_t{0} / 2, 1), 31u);
 }
 
+TEST(CompactionPolicyTest, CompactionsShareOfTurnsGrowsWithTheNumberOfSegments) {
+  EXPECT_EQ(TurnsPerCompactionTurn(0), 16u);
+  EXPECT_EQ(TurnsPerCompactionTurn(32), 16u);
+  EXPECT_EQ(TurnsPerCompactionTurn(64), 8u);
+  EXPECT_EQ(TurnsPerCompactionTurn(256), 2u);
+  EXPECT_EQ(TurnsPerCompactionTurn(100'000), 2u);
+}
+
 }  // namespace
 }  // namespace varve::index

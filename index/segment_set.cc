@@ -12,9 +12,6 @@ namespace {
 constexpr uint64_t kAllRows = std::numeric_limits<uint64_t>::max();
 constexpr uint64_t kAllSegments = std::numeric_limits<uint64_t>::max();
 
-// While rows wait to be linked, one turn of so many is a compaction's.
-constexpr uint64_t kTurnsPerCompactionTurn = 16;
-
 // The memory that the vectors of an active segment begun on a backlog may take.
 constexpr uint64_t kBacklogSegmentBytes = uint64_t{1} << 30;
 
@@ -321,7 +318,7 @@ SegmentSet::Work SegmentSet::NextWork() {
   MutexLock lock(&mu_);
   if (stopped_) return {};
   const bool may_compact = in_gate_ && compaction_->HasWork();
-  if (!may_compact || ++turns_ % kTurnsPerCompactionTurn != 0) {
+  if (!may_compact || ++turns_ % TurnsPerCompactionTurn(segments_.size()) != 0) {
     for (const auto& active : unsealed_) {
       if (active->Waiting() > 0) return {.link = active};
     }

@@ -53,8 +53,7 @@ struct IndexResources {
 // Commits come from one writer at a time. Searches run beside it on pinned views and see whole
 // commits only. All else happens in the background, in short turns on the pool: rows are linked, full
 // segments sealed, and sealed ones merged and rebuilt as the policy says (compaction_policy.h), one
-// compaction at a time. While rows wait to be linked, compaction gets one turn in sixteen, so that
-// ingest stays as fast as it is without.
+// compaction at a time.
 //
 // Thread-safe, but for Commit: one caller at a time.
 class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
