@@ -38,8 +38,8 @@ void PrintText(const CheckReport& report) {
   for (const std::string& what : report.record_damage) std::printf("RECORDS  %s\n", what.c_str());
   for (const std::string& what : report.index_damage) std::printf("INDEX    %s\n", what.c_str());
   for (const std::string& what : report.leftovers) std::printf("unused   %s\n", what.c_str());
-  const std::string read = StrCat(report.namespaces, " namespaces, ", report.records,
-                                  " records, ", report.segments, " segments");
+  const std::string read = StrCat(report.namespaces, " namespaces, ", report.records, " records, ",
+                                  report.segments, " segments");
   std::printf("%s: %s\n", report.clean() ? "clean" : "DAMAGED", read.c_str());
   if (!report.record_damage.empty()) {
     std::puts("damaged records can only come from a backup");
