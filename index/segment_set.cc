@@ -288,7 +288,7 @@ void SegmentSet::EndFlushes(uint64_t before_segment_id, const absl::Status& stat
   std::vector<WaitingFlush> left;
   for (WaitingFlush& flush : waiting_flushes_) {
     if (flush.last_segment_id < before_segment_id) {
-      ready_.push_back([done = std::move(flush.done), status]() mutable { done(status); });
+      ready_.emplace_back([done = std::move(flush.done), status]() mutable { done(status); });
     } else {
       left.push_back(std::move(flush));
     }
@@ -298,7 +298,7 @@ void SegmentSet::EndFlushes(uint64_t before_segment_id, const absl::Status& stat
 
 void SegmentSet::EndCompacts(const absl::Status& status) {
   for (WaitingCompact& compact : std::exchange(waiting_compacts_, {})) {
-    ready_.push_back([done = std::move(compact.done), status]() mutable { done(status); });
+    ready_.emplace_back([done = std::move(compact.done), status]() mutable { done(status); });
   }
 }
 

@@ -151,7 +151,7 @@ std::vector<NamespaceSchema> Engine::ListNamespaces(std::string_view after, size
     MutexLock lock(&mu_);
     for (auto it = namespaces_.upper_bound(after); it != namespaces_.end(); ++it) {
       if (page.size() == limit) break;
-      page.push_back(*it);
+      page.emplace_back(*it);
     }
   }
   std::vector<NamespaceSchema> schemas;

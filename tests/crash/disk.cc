@@ -132,10 +132,10 @@ struct Recorder {
   }
   // Runs a call that changes something and records it if it worked.
   template <typename Run>
-  long Change(DiskCall call, Run run) {
+  int64_t Change(DiskCall call, Run run) {
     const size_t number = calls.size();
     const bool fails = fail_later ? number >= fail_at : number == fail_at;
-    const long result = fails ? -1 : run();
+    const int64_t result = fails ? -1 : run();
     if (fails) errno = EIO;
     if (result < 0) call = {.kind = DiskCall::Kind::kFailed};
     calls.push_back(std::move(call));
@@ -144,8 +144,8 @@ struct Recorder {
 };
 
 Recorder& recorder() {
-  static Recorder* const recorder = new Recorder;
-  return *recorder;
+  static auto& instance = *new Recorder;
+  return instance;
 }
 
 // The absolute path of `path` as seen from the directory `at`.
@@ -166,7 +166,7 @@ int Open(int at, const char* path, int flags, mode_t mode) {
   const std::string whole = Resolve(r, at, path);
   if (!r.Concerns(whole) && whole != r.root) return static_cast<int>(run());
   const auto known = r.files.find(whole);
-  long fd;
+  int64_t fd;
   if (known == r.files.end() && (flags & O_CREAT) != 0) {
     const uint64_t file = ++r.last_file;
     fd = r.Change({.kind = DiskCall::Kind::kCreate, .file = file, .path = whole}, run);
@@ -231,7 +231,7 @@ int Rename(const char* from, const char* to) {
   const auto run = [&] { return syscall(SYS_rename, from, to); };
   const std::string old_path = Resolve(r, AT_FDCWD, from), path = Resolve(r, AT_FDCWD, to);
   if (!r.Concerns(old_path)) return static_cast<int>(run());
-  const long result =
+  const int64_t result =
       r.Change({.kind = DiskCall::Kind::kRename, .path = old_path, .other_path = path}, run);
   if (result == 0) {
     r.files[path] = r.files.at(old_path);
@@ -246,7 +246,7 @@ int Remove(int at, const char* name, int flags) {
   const auto run = [&] { return syscall(SYS_unlinkat, at, name, flags); };
   const std::string path = Resolve(r, at, name);
   if (!r.Concerns(path)) return static_cast<int>(run());
-  const long result = r.Change({.kind = DiskCall::Kind::kRemove, .path = path}, run);
+  const int64_t result = r.Change({.kind = DiskCall::Kind::kRemove, .path = path}, run);
   if (result == 0) r.files.erase(path);
   return static_cast<int>(result);
 }
@@ -341,8 +341,10 @@ int openat64(int at, const char* path, int flags, ...) {
   va_end(arguments);
   return varve::Open(at, path, flags, mode);
 }
+// NOLINTBEGIN(bugprone-reserved-identifier, readability-identifier-naming): the names are the library's.
 int __open_2(const char* path, int flags) { return varve::Open(AT_FDCWD, path, flags, 0); }
 int __open64_2(const char* path, int flags) { return varve::Open(AT_FDCWD, path, flags, 0); }
+// NOLINTEND(bugprone-reserved-identifier, readability-identifier-naming)
 int close(int fd) { return varve::Close(fd); }
 
 ssize_t write(int fd, const void* data, size_t size) {
