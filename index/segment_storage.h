@@ -47,7 +47,8 @@ class SegmentStorage {
   // from the records. Their files are put aside; who reads one goes on reading.
   virtual absl::Status GiveUp(const std::vector<uint64_t>& ids) = 0;
 
-  // Waits for a call of Install or GiveUp; later ones are Cancelled.
+  // Waits for calls under way. From then on nothing is changed any more: somebody else may restore a set
+  // from the same place. Later calls are Cancelled, and what was written and not installed is gone.
   virtual void Close() = 0;
 };
 

@@ -163,7 +163,7 @@ class NamespaceCheck {
       return RecordDamage(StrCat(status.message()));
     }
     audit.Report(entry_.name, &report_, &damaged_segments_);
-    FindLeftovers(*manifest);
+    FindLeftovers();
   }
 
   // Whether there is something to be made anew, and nothing that prevents it.
@@ -274,14 +274,11 @@ class NamespaceCheck {
     return absl::OkStatus();
   }
 
-  void FindLeftovers(const storage::Manifest& manifest) {
-    const auto names = storage::FileSystem::System()->List(directory_);
+  void FindLeftovers() {
+    const auto names = files_.Unnamed();
     if (!names.ok()) return IndexDamage(StrCat(names.status().message()));
     for (const std::string& name : *names) {
-      const bool named =
-          std::any_of(manifest.segments.begin(), manifest.segments.end(),
-                      [&](const auto& record) { return name == StrCat(record.id, ".segment"); });
-      if (!named) report_.leftovers.push_back(StrCat(directory_, "/", name));
+      report_.leftovers.push_back(StrCat(directory_, "/", name));
     }
   }
 

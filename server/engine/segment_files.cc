@@ -161,13 +161,23 @@ absl::StatusOr<std::shared_ptr<const index::SealedSegment>> SegmentFiles::OpenFi
   return index::SealedSegment::Open(mapped->bytes(), path, mapped, space, std::move(tombstones));
 }
 
-absl::Status SegmentFiles::RemoveOrphans() {
+absl::StatusOr<std::vector<std::string>> SegmentFiles::FindUnnamed() const {
   std::set<std::string> named;
   for (const storage::SegmentRecord& record : manifest_.segments) named.insert(FileName(record.id));
-  VARVE_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_.List(directory_));
+  VARVE_ASSIGN_OR_RETURN(std::vector<std::string> names, files_.List(directory_));
+  std::erase_if(names, [&](const std::string& name) { return named.contains(name); });
+  return names;
+}
+
+absl::StatusOr<std::vector<std::string>> SegmentFiles::Unnamed() const {
+  MutexLock lock(&mu_);
+  return FindUnnamed();
+}
+
+absl::Status SegmentFiles::RemoveOrphans() {
+  VARVE_ASSIGN_OR_RETURN(const std::vector<std::string> names, FindUnnamed());
   for (const std::string& name : names) {
-    const bool damaged = std::string_view(name).ends_with(kDamagedSuffix);
-    if (damaged || named.contains(name)) continue;
+    if (std::string_view(name).ends_with(kDamagedSuffix)) continue;
     VARVE_RETURN_IF_ERROR(files_.Remove(StrCat(directory_, "/", name)));
   }
   return absl::OkStatus();
@@ -184,16 +194,29 @@ absl::Status SegmentFiles::MakeDirectory() {
 absl::StatusOr<std::shared_ptr<const index::SealedSegment>> SegmentFiles::Write(
     uint64_t id, const index::VectorSpace& space, std::shared_ptr<index::Tombstones> tombstones,
     Writer write) {
-  VARVE_RETURN_IF_ERROR(MakeDirectory());
-  absl::Status status = WriteFile(id, write);
-  if (status.ok()) {
-    auto segment = OpenFile(id, space, std::move(tombstones));
-    if (segment.ok()) return segment;
-    status = segment.status();
+  {
+    MutexLock lock(&mu_);
+    if (closed_) return Closed();
+    ++writes_;
   }
-  files_.Remove(TemporaryPath(id)).IgnoreError();
-  Discard(id);
-  return status;
+  auto segment = WriteAndOpen(id, space, std::move(tombstones), write);
+  if (!segment.ok()) {
+    files_.Remove(TemporaryPath(id)).IgnoreError();
+    RemoveFile(id);
+  }
+  MutexLock lock(&mu_);
+  --writes_;
+  if (segment.ok()) pending_.insert(id);
+  write_ended_.SignalAll();
+  return segment;
+}
+
+absl::StatusOr<std::shared_ptr<const index::SealedSegment>> SegmentFiles::WriteAndOpen(
+    uint64_t id, const index::VectorSpace& space, std::shared_ptr<index::Tombstones> tombstones,
+    Writer write) {
+  VARVE_RETURN_IF_ERROR(MakeDirectory());
+  VARVE_RETURN_IF_ERROR(WriteFile(id, write));
+  return OpenFile(id, space, std::move(tombstones));
 }
 
 absl::Status SegmentFiles::WriteFile(uint64_t id, Writer write) {
@@ -205,8 +228,13 @@ absl::Status SegmentFiles::WriteFile(uint64_t id, Writer write) {
   return files_.SyncDirectory(directory_);
 }
 
+void SegmentFiles::RemoveFile(uint64_t segment_id) {
+  files_.Remove(Path(segment_id)).IgnoreError();  // an orphan, removed at the next opening
+}
+
 void SegmentFiles::Discard(uint64_t id) {
-  files_.Remove(Path(id)).IgnoreError();  // an orphan, removed at the next opening
+  MutexLock lock(&mu_);
+  if (pending_.erase(id) > 0) RemoveFile(id);
 }
 
 absl::Status SegmentFiles::Install(const index::SegmentChange& change) {
@@ -233,7 +261,8 @@ absl::Status SegmentFiles::Install(const index::SegmentChange& change) {
   }
   VARVE_RETURN_IF_ERROR(store_.WriteManifest(number_, EncodeManifest(changed), forgotten));
   manifest_ = std::move(changed);
-  for (const uint64_t id : change.replaced) Discard(id);
+  if (change.made != nullptr) pending_.erase(change.made->id());
+  for (const uint64_t id : change.replaced) RemoveFile(id);
   const uint64_t rows_made = change.made == nullptr ? 0 : change.made->size();
   if ((rows_replaced - rows_made) * 100 > kDeadPercentReclaimed * rows_replaced) {
     store_.ReclaimRows(number_, range);
@@ -244,6 +273,8 @@ absl::Status SegmentFiles::Install(const index::SegmentChange& change) {
 void SegmentFiles::Close() {
   MutexLock lock(&mu_);
   closed_ = true;
+  while (writes_ > 0) write_ended_.Wait(&mu_);
+  for (const uint64_t id : std::exchange(pending_, {})) RemoveFile(id);
 }
 
 }  // namespace varve::engine

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,10 @@ class SegmentFiles final : public index::SegmentStorage {
   // FailedPrecondition: a file is of a newer format. Unavailable: the disk refuses.
   absl::StatusOr<Found> Open(const index::VectorSpace& space) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Files in the directory that the manifest does not name, damaged ones that were put aside included.
+  // After Open or ReadManifest.
+  absl::StatusOr<std::vector<std::string>> Unnamed() const ABSL_LOCKS_EXCLUDED(mu_);
+
   // Reads the manifest and touches nothing: instead of Open, for those who look from outside.
   // DataLoss: it does not decode.
   absl::StatusOr<storage::Manifest> ReadManifest() ABSL_LOCKS_EXCLUDED(mu_);
@@ -57,10 +62,10 @@ class SegmentFiles final : public index::SegmentStorage {
 
   absl::StatusOr<std::shared_ptr<const index::SealedSegment>> Write(
       uint64_t id, const index::VectorSpace& space, std::shared_ptr<index::Tombstones> tombstones,
-      Writer write) override;
+      Writer write) override ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Install(const index::SegmentChange& change) override ABSL_LOCKS_EXCLUDED(mu_);
-  void Discard(uint64_t id) override;
-  // Puts segments aside as Open does with damaged ones: the next opening indexes their rows anew.
+  void Discard(uint64_t id) override ABSL_LOCKS_EXCLUDED(mu_);
+  // As Open does with damaged ones.
   absl::Status GiveUp(const std::vector<uint64_t>& ids) override ABSL_LOCKS_EXCLUDED(mu_);
   void Close() override ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -76,13 +81,21 @@ class SegmentFiles final : public index::SegmentStorage {
   // Keeps a damaged file for whoever wants to know what happened, under a name that nobody opens.
   absl::Status PutAside(uint64_t segment_id);
   absl::Status RemoveOrphans() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::StatusOr<std::vector<std::string>> FindUnnamed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::StatusOr<std::shared_ptr<const index::SealedSegment>> WriteAndOpen(
+      uint64_t id, const index::VectorSpace& space, std::shared_ptr<index::Tombstones> tombstones,
+      Writer write);
+  void RemoveFile(uint64_t segment_id);
 
   storage::FileSystem& files_;
   storage::RecordStore& store_;
   const storage::NamespaceNumber number_;
   const std::string directory_;
-  Mutex mu_;  // held while the manifest is changed, its fsync included
+  mutable Mutex mu_;  // held while the manifest is changed, its fsync included
   storage::Manifest manifest_ ABSL_GUARDED_BY(mu_);
+  size_t writes_ ABSL_GUARDED_BY(mu_) = 0;  // calls of Write under way
+  CondVar write_ended_;
+  std::set<uint64_t> pending_ ABSL_GUARDED_BY(mu_);  // files written, and neither installed nor not
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
 };
 

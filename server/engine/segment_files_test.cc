@@ -31,6 +31,7 @@ constexpr size_t kDimension = 4;
 class FillableFileSystem final : public storage::FileSystem {
  public:
   absl::StatusOr<std::unique_ptr<storage::WritableFile>> Create(const std::string& path) override {
+    if (before_create) before_create();
     if (full) return absl::ResourceExhaustedError(path + ": cannot create: no space left");
     return system_.Create(path);
   }
@@ -55,6 +56,7 @@ class FillableFileSystem final : public storage::FileSystem {
   }
 
   std::atomic<bool> full = false;
+  std::function<void()> before_create;
 
  private:
   storage::FileSystem& system_ = *storage::FileSystem::System();
@@ -310,11 +312,35 @@ TEST_F(SegmentFilesTest, AFullDiskIsWhatAFlushAndACompactionAnswer) {
   EXPECT_EQ(Files().size(), 1u);
 }
 
+TEST_F(SegmentFilesTest, ANamespaceThatIsClosedLeavesTheFilesToTheNext) {
+  Upsert(0, 1500);
+  WaitUntilIdle();
+  std::promise<void> reached, go_on;
+  std::atomic<bool> waited = false;
+  files_.before_create = [&] {
+    if (waited.exchange(true)) return;
+    reached.set_value();
+    go_on.get_future().wait();
+  };
+  std::promise<absl::Status> flushed;
+  namespace_->Flush([&](absl::Status status) { flushed.set_value(std::move(status)); });
+  reached.get_future().wait();
+  std::thread closing([&] { namespace_->Retire(absl::UnavailableError("closed")); });
+  while (namespace_->ListSegments("").ok()) std::this_thread::yield();
+  go_on.set_value();
+  closing.join();
+  EXPECT_TRUE(absl::IsUnavailable(flushed.get_future().get()));
+  EXPECT_THAT(Files(), ElementsAre("1.segment")) << "what was being written is gone";
+  Open();
+  EXPECT_TRUE(Await(&Namespace::Flush).ok());
+  EXPECT_THAT(Files(), UnorderedElementsAre("1.segment", "2.segment"));
+}
+
 TEST_F(SegmentFilesTest, ADeletedNamespaceEndsItsWaits) {
   Upsert(0, 2500);
   namespace_->Retire(absl::NotFoundError("deleted"));
-  EXPECT_TRUE(absl::IsCancelled(Await(&Namespace::Flush)));
-  EXPECT_TRUE(absl::IsCancelled(Await(&Namespace::Compact)));
+  EXPECT_TRUE(absl::IsNotFound(Await(&Namespace::Flush)));
+  EXPECT_TRUE(absl::IsNotFound(Await(&Namespace::Compact)));
 }
 
 TEST_F(SegmentFilesTest, AFileThatTheManifestDoesNotNameIsRemoved) {
