@@ -42,9 +42,9 @@ class Compaction final : public RowSource {
   bool HasWork() const ABSL_LOCKS_EXCLUDED(mu_);
 
   // DataLoss: a file of an input is damaged.
-  // Ids of the inputs whose files are damaged: what status() is about. To be asked when it has ended.
-  const std::vector<uint64_t>& damaged() const { return damaged_; }
   absl::Status status() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Ids of those inputs.
+  const std::vector<uint64_t>& damaged() const { return damaged_; }
 
   uint64_t id() const { return id_; }
   bool anew() const { return anew_; }
@@ -111,7 +111,7 @@ class Compaction final : public RowSource {
   void AdoptGraph(uint32_t input, uint32_t begin);
   // The vector of a row among those of all inputs.
   const float* InputVector(uint64_t position) const;
-  // How far the nearest kNeighbors are from a query among the rows kept: by a scan.
+  // How far the rows kept that are nearest to a query are from it: by a scan.
   TopK<float> NearestByScan(const float* query) const;
   // The same among the candidates that a search of `segments` finds.
   TopK<float> NearestBySearch(const float* query, const std::vector<const SealedSegment*>& segments,
@@ -128,9 +128,9 @@ class Compaction final : public RowSource {
   std::vector<Kept> kept_;
   Adopted adopted_;
   std::unique_ptr<GraphBuilder> builder_;
+  std::vector<uint64_t> damaged_;
 
   mutable Mutex mu_;
-  std::vector<uint64_t> damaged_;  // written by the one that prepares
   absl::Status status_ ABSL_GUARDED_BY(mu_);
   Stage stage_ ABSL_GUARDED_BY(mu_) = kPrepare;
   uint32_t items_[kDone + 1] ABSL_GUARDED_BY(mu_) = {1};  // of each stage

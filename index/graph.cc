@@ -3,12 +3,6 @@
 #include "base/str_cat.h"
 
 namespace varve::index {
-namespace {
-
-// More levels than a graph of 2^32 nodes comes to; a damaged file may say anything.
-constexpr uint32_t kLevelMax = 64;
-
-}  // namespace
 
 void GraphArrays::AddLevel(uint32_t node, int level, absl::Span<const uint32_t> links) {
   uint32_t* list = nullptr;
@@ -41,7 +35,7 @@ std::vector<uint8_t> GraphView::Levels() const {
   uint32_t end = static_cast<uint32_t>(upper_.size() / (m_ + 1));
   for (uint32_t node = nodes(); node-- > 0;) {
     if (upper_offsets_[node] == kNoNode) continue;
-    levels[node] = static_cast<uint8_t>(std::min(end - upper_offsets_[node], kLevelMax));
+    levels[node] = static_cast<uint8_t>(std::min(end - upper_offsets_[node], kGraphLevelMax));
     end = upper_offsets_[node];
   }
   return levels;

@@ -11,6 +11,9 @@
 
 namespace varve::index {
 
+// More levels than a graph of 2^32 nodes comes to; a damaged file may say anything.
+inline constexpr uint32_t kGraphLevelMax = 64;
+
 inline constexpr uint32_t kNoNode = std::numeric_limits<uint32_t>::max();
 
 // Where a walk begins.

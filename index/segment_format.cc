@@ -25,7 +25,6 @@ constexpr size_t kPieceBytes = size_t{1} << 18;
 constexpr uint32_t kRowsMax = 1'000'000'000;
 constexpr uint32_t kDimensionMax = 65'535;
 constexpr uint32_t kLinksMax = 1024;  // m
-constexpr uint32_t kLevelMax = 64;
 
 template <typename T>
 std::string_view Bytes(const T& value, size_t size = sizeof(T)) {
@@ -112,7 +111,7 @@ class Parser {
     VARVE_RETURN_IF_ERROR(CheckRange("rows", header->rows, 1, kRowsMax));
     VARVE_RETURN_IF_ERROR(CheckRange("m", header->m, 1, kLinksMax));
     VARVE_RETURN_IF_ERROR(CheckRange("entry node", header->entry_node, 0, header->rows - 1));
-    return CheckRange("entry level", header->entry_level, 0, kLevelMax);
+    return CheckRange("entry level", header->entry_level, 0, kGraphLevelMax);
   }
 
   absl::Status ReadTable(const SegmentFooter& footer,

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/status_macros.h"
+#include "base/str_cat.h"
 
 namespace varve::index {
 namespace {
@@ -17,8 +18,6 @@ constexpr uint64_t kBacklogSegmentBytes = uint64_t{1} << 30;
 
 // What failed once (a full disk, say) is likely to fail again at once.
 constexpr absl::Duration kCompactionRetryDelay = absl::Seconds(30);
-
-absl::Status Stopped() { return absl::CancelledError("the namespace is being closed"); }
 
 std::shared_ptr<const SealedSegment> AsSealed(const std::shared_ptr<const Segment>& segment) {
   return std::dynamic_pointer_cast<const SealedSegment>(segment);
@@ -204,11 +203,11 @@ void SegmentSet::SetOptions(const IndexOptions& options) {
   Settle();
 }
 
-void SegmentSet::Stop() {
+void SegmentSet::Stop(absl::Status why) {
   storage_->Close();
   {
     MutexLock lock(&mu_);
-    stopped_ = true;
+    stopped_.Update(std::move(why));
     compaction_ = nullptr;
     LeaveGate();
   }
@@ -222,7 +221,9 @@ bool SegmentSet::damaged() const {
 
 bool SegmentSet::Idle() const {
   MutexLock lock(&mu_);
-  return tasks_ == 0 && WaitingRows() == 0 && to_seal_again_.empty() && compaction_ == nullptr &&
+  const bool sealing = std::any_of(unsealed_.begin(), unsealed_.end(),
+                                   [](const auto& active) { return !active->TakesRows(); });
+  return tasks_ == 0 && WaitingRows() == 0 && !sealing && compaction_ == nullptr &&
          waiting_for_room_.empty() && waiting_flushes_.empty() && waiting_compacts_.empty();
 }
 
@@ -239,7 +240,7 @@ uint64_t SegmentSet::WaitingRows() const {
 }
 
 void SegmentSet::Schedule() {
-  if (stopped_) return;
+  if (!stopped_.ok()) return;
   BeginCompaction();
   size_t wanted = 0;
   if (const uint64_t waiting = WaitingRows(); waiting > 0) {
@@ -269,12 +270,12 @@ void SegmentSet::Settle() {
 }
 
 std::vector<absl::AnyInvocable<void()>> SegmentSet::TakeReady() {
-  if (stopped_ || UnlinkedRows(kAllRows) < options_.max_unindexed_rows) {
+  if (!stopped_.ok() || UnlinkedRows(kAllRows) < options_.max_unindexed_rows) {
     for (auto& room : std::exchange(waiting_for_room_, {})) ready_.push_back(std::move(room));
   }
-  if (stopped_) {
-    EndFlushes(kAllSegments, Stopped());
-    EndCompacts(Stopped());
+  if (!stopped_.ok()) {
+    EndFlushes(kAllSegments, stopped_);
+    EndCompacts(stopped_);
     return std::exchange(ready_, {});
   }
   uint64_t first_unsealed = kAllSegments;
@@ -316,7 +317,7 @@ void SegmentSet::Task() {
 
 SegmentSet::Work SegmentSet::NextWork() {
   MutexLock lock(&mu_);
-  if (stopped_) return {};
+  if (!stopped_.ok()) return {};
   const bool may_compact = in_gate_ && compaction_->HasWork();
   if (!may_compact || ++turns_ % TurnsPerCompactionTurn(segments_.size()) != 0) {
     for (const auto& active : unsealed_) {
@@ -436,7 +437,11 @@ void SegmentSet::FinishCompaction(const std::shared_ptr<Compaction>& compaction)
   const bool damaged =
       !compaction->damaged().empty() && storage_->GiveUp(compaction->damaged()).ok();
   MutexLock lock(&mu_);
-  if (damaged) damaged_ = true;
+  if (damaged) {
+    damaged_ = true;
+    EndCompacts(absl::UnavailableError(
+        StrCat(status.message(), "; its rows are being indexed anew: try again")));
+  }
   if (compaction_ != compaction) return;  // given up meanwhile
   compaction_ = nullptr;
   if (!status.ok()) HandleFailure(*compaction, status);

@@ -90,7 +90,7 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   void WhenRoom(absl::AnyInvocable<void()> ready) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Closes the active segment. Calls `done` when every row committed before is in a sealed segment,
-  // or with the error that sealing met: now, or from the pool. Cancelled when the set is stopped.
+  // or with the error that sealing met: now, or from the pool. When the set is stopped, with the reason.
   void Flush(Done done) ABSL_LOCKS_EXCLUDED(commit_mu_, mu_);
   // Flushes, then merges and rebuilds until of the rows committed before as few segments are left as
   // can be, and no dead row. Also while automatic compaction is off. `done` as above.
@@ -101,8 +101,9 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
 
   // Ends the background work: what waits is left as it is, a compaction under way is given up, and
   // the storage changes no more. For an owner that lets go of the set: tasks hold it while they run,
-  // and each begins the next, so that it would outlive the last row that waits.
-  void Stop() ABSL_LOCKS_EXCLUDED(mu_);
+  // and each begins the next, so that it would outlive the last row that waits. `why` is what flushes
+  // and compactions that wait are answered, and those that come. The first call counts.
+  void Stop(absl::Status why) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Whether a file was found to be damaged and given up: then nothing is compacted any more, and a set
   // that is restored is whole.
@@ -210,7 +211,7 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   bool waiting_for_gate_ ABSL_GUARDED_BY(mu_) = false;
   // After a compaction failed, none begins of itself before this time.
   absl::Time compact_again_at_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
-  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
+  absl::Status stopped_ ABSL_GUARDED_BY(mu_);  // not OK: it is, and why
   // Segments may yet come between those that are there: compaction, which takes neighbours, waits.
   bool restoring_ ABSL_GUARDED_BY(mu_) = false;
   bool damaged_ ABSL_GUARDED_BY(mu_) = false;

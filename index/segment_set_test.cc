@@ -300,7 +300,7 @@ TEST(SegmentSetTest, ProgressCountsTheRowsBelowTheOneAskedFor) {
 TEST(SegmentSetTest, OnceStoppedTheRowsThatWaitAreLeftUnlinked) {
   Fixture fixture(Metric::kL2, 16);
   fixture.Add(Clustered(20'000, 16, 7));
-  fixture.set().Stop();
+  fixture.set().Stop(absl::CancelledError("stopped"));
   fixture.EndPool();
   EXPECT_GT(fixture.set().Progress(fixture.next_row()).unindexed_rows, 0);
 }
@@ -428,7 +428,7 @@ TEST(SegmentSetTest, StoppingGivesUpACompactionAndSaysSo) {
   ASSERT_TRUE(fixture.Flush().ok());
   std::promise<absl::Status> compacted;
   fixture.set().Compact([&](absl::Status status) { compacted.set_value(std::move(status)); });
-  fixture.set().Stop();
+  fixture.set().Stop(absl::CancelledError("stopped"));
   const absl::Status status = compacted.get_future().get();
   EXPECT_TRUE(status.ok() || absl::IsCancelled(status)) << status;
   fixture.EndPool();

@@ -166,10 +166,9 @@ std::vector<NamespaceSchema> Engine::ListNamespaces(std::string_view after, size
 
 absl::Status Engine::DeleteNamespace(std::string_view name) {
   MutexLock ddl_lock(&ddl_mu_);
-  VARVE_ASSIGN_OR_RETURN(const auto entries, store_->ListNamespaces());
-  const auto entry = std::find_if(entries.begin(), entries.end(),
-                                  [&](const auto& candidate) { return candidate.name == name; });
-  if (entry == entries.end()) return NoSuchNamespace(name);
+  const auto entry = store_->ReadNamespace(name);
+  if (absl::IsNotFound(entry.status())) return NoSuchNamespace(name);
+  VARVE_RETURN_IF_ERROR(entry.status());
   std::shared_ptr<NamespaceSlot> slot;
   {
     MutexLock lock(&mu_);

@@ -116,7 +116,9 @@ TEST_F(EngineTest, AFileThatCompactionFindsDamagedIsMadeAnewFromTheRecords) {
     file.seekp(static_cast<std::streamoff>(std::filesystem::file_size(path)) / 2);
     file << "damage";
   }
-  EXPECT_TRUE(absl::IsDataLoss(Compact(before.get())));
+  const absl::Status found = Compact(before.get());
+  EXPECT_TRUE(absl::IsUnavailable(found)) << found;
+  EXPECT_THAT(std::string(found.message()), HasSubstr("2.segment"));
   const auto after = engine_->FindNamespace("a").value();
   EXPECT_NE(before, after);
   uint64_t sequence = 0;

@@ -99,6 +99,10 @@ absl::StatusOr<std::shared_ptr<Namespace>> Namespace::Open(const storage::Namesp
       new Namespace(entry, std::move(schema), resources, *std::move(segments)));
 }
 
+Namespace::~Namespace() {
+  segments_->Stop(absl::UnavailableError("the namespace is being closed: try again"));
+}
+
 NamespaceSchema Namespace::schema() const {
   MutexLock lock(&mu_);
   return schema_;
@@ -400,10 +404,10 @@ void Namespace::Compact(Done done) { segments_->Compact(std::move(done)); }
 void Namespace::Retire(absl::Status why) {
   {
     MutexLock lock(&write_mu_);
-    if (!retired_.load(std::memory_order_relaxed)) retired_because_ = std::move(why);
+    if (!retired_.load(std::memory_order_relaxed)) retired_because_ = why;
     retired_.store(true, std::memory_order_release);
   }
-  segments_->Stop();
+  segments_->Stop(std::move(why));
 }
 
 }  // namespace varve::engine

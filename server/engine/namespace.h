@@ -73,8 +73,9 @@ class Namespace {
                                                          const NamespaceResources& resources);
 
   // Leaves rows that wait to be linked: that must not hold up a server that stops.
-  ~Namespace() { segments_->Stop(); }
+  ~Namespace();
 
+  storage::NamespaceNumber number() const { return number_; }
   NamespaceSchema schema() const ABSL_LOCKS_EXCLUDED(mu_);
 
   // The producer's last committed batch; 0 when there is none.
@@ -120,8 +121,8 @@ class Namespace {
   absl::Status UpdateIndexOptions(std::string_view field, const IndexOptionsUpdate& update);
 
   // Calls `done` when every row committed before is in the durable file of a sealed segment, or with
-  // the error that writing it met: at once, or later from an index thread. Cancelled when the
-  // namespace is deleted or closed meanwhile.
+  // the error that writing it met: at once, or later from an index thread. NotFound when the namespace
+  // is deleted meanwhile, Unavailable when it is closed.
   using Done = absl::AnyInvocable<void(absl::Status)>;
   void Flush(Done done);
   // Flushes, then merges and rebuilds until of the rows committed before as few segments are left as

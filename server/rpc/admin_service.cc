@@ -195,9 +195,12 @@ class WatchIndexingCall final
 
   // Brings `latest_` up to date.
   absl::Status Update() {
-    // A deleted namespace may be replaced by another one of its name.
+    // A deleted namespace may be replaced by another one of its name, and one may be opened anew.
     VARVE_ASSIGN_OR_RETURN(const auto found, context().engine->FindNamespace(parsed_.namespace_()));
-    if (found != watched_) return absl::NotFoundError("the namespace has been deleted");
+    if (found->number() != watched_->number()) {
+      return absl::NotFoundError("the namespace has been deleted");
+    }
+    watched_ = found;
     if (context().calls->draining()) {
       return absl::UnavailableError("the server is shutting down; watch again when it is back");
     }
