@@ -13,8 +13,7 @@ ActiveSegment::ActiveSegment(uint64_t id, VectorSpace space, const IndexOptions&
                              uint32_t capacity)
     : Segment(id, space, std::make_shared<Tombstones>(capacity)),
       rows_(space.dimension(), capacity),
-      m_(options.m),
-      ef_construction_(options.ef_construction) {}
+      options_(options) {}
 
 void ActiveSegment::Commit(uint32_t rows) {
   MutexLock lock(&mu_);
@@ -39,8 +38,7 @@ bool ActiveSegment::LinkSome() {
     MutexLock lock(&mu_);
     if (!Due() || taken_ == committed_) return false;
     if (builder_ == nullptr) {
-      builder_ =
-          std::make_unique<GraphBuilder>(this, rows_.capacity(), space(), m_, ef_construction_);
+      builder_ = std::make_unique<GraphBuilder>(this, capacity(), committed_, space(), options_);
     }
     begin = taken_;
     end = std::min(committed_, begin + kRowsPerTurn);
@@ -78,8 +76,8 @@ uint32_t ActiveSegment::Unlinked(uint64_t row) const {
 absl::StatusOr<SegmentFileSummary> ActiveSegment::WriteTo(ByteSink* sink) const {
   const uint32_t rows = rows_.size();
   GraphArrays graph = builder_->Freeze(rows);
-  ConnectUnreachable(space(), *this, &graph);
-  return WriteSegment(id(), space(), *this, rows, graph, sink);
+  ConnectUnreachable(builder_->codes(), &graph);
+  return WriteSegment(id(), space(), *this, rows, graph, builder_->codes(), sink);
 }
 
 absl::Status ActiveSegment::Search(const SegmentQuery& query, uint32_t visible,
@@ -89,13 +87,9 @@ absl::Status ActiveSegment::Search(const SegmentQuery& query, uint32_t visible,
   // see.
   const uint32_t linked = std::min(linked_.load(std::memory_order_acquire), visible);
   const auto vector = [this](uint32_t ordinal) { return rows_.vector(ordinal); };
-  if (!WorthWalking(query, linked, m_)) return Scan(query, vector, 0, visible, nearest);
-  std::vector<uint32_t> buffer(builder_->MaxLinks());
-  auto links = [&](uint32_t node, int level) {
-    return builder_->CopyLinks(node, level, buffer.data());
-  };
-  VARVE_RETURN_IF_ERROR(
-      Walk(query, vector, links, builder_->entry(), rows_.capacity(), linked, nearest));
+  if (!WorthWalking(query, linked, options_.m)) return Scan(query, vector, 0, visible, nearest);
+  VARVE_RETURN_IF_ERROR(Walk(query, vector, GraphBuilder::Links(builder_.get()), builder_->codes(),
+                             builder_->entry(), capacity(), linked, nearest));
   return Scan(query, vector, linked, visible, nearest);
 }
 
@@ -106,7 +100,7 @@ SegmentInfo ActiveSegment::Info(uint32_t visible) const {
           .rows = visible,
           .live_rows = LiveRows(visible),
           .indexed_rows = linked,
-          .memory_bytes = rows_.memory_bytes() + (linked > 0 ? builder_->memory_bytes() : 0)};
+          .memory_bytes = rows_.memory_bytes() + (linked > 0 ? builder_->memory_bytes(linked) : 0)};
 }
 
 }  // namespace varve::index

@@ -79,8 +79,7 @@ class ActiveSegment final : public Segment {
   }
 
   SegmentRows rows_;
-  const uint32_t m_;
-  const uint32_t ef_construction_;
+  const IndexOptions options_;
   mutable Mutex mu_;
   uint32_t committed_ ABSL_GUARDED_BY(mu_) = 0;
   bool closed_ ABSL_GUARDED_BY(mu_) = false;

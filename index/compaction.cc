@@ -24,6 +24,7 @@ constexpr size_t kSampleNeighbors = 10;
 constexpr double kSampleNoise = 0.01;
 
 constexpr uint32_t kRowsPerGivingWay = 4096;
+constexpr uint32_t kRowsPerEncodeTurn = 64;
 
 // How many of `found` are among the nearest: their distance tells as well as their numbers would.
 size_t CountWithin(const TopK<float>& truth, TopK<float> found) {
@@ -135,8 +136,7 @@ void Compaction::Prepare() {
     if (LiveRows(*inputs_[i]) > LiveRows(*inputs_[largest])) largest = i;
   }
   if (kept_.empty()) return;
-  builder_ =
-      std::make_unique<GraphBuilder>(this, size(), space_, options_.m, options_.ef_construction);
+  builder_ = std::make_unique<GraphBuilder>(this, size(), size(), space_, options_);
   if (!anew_ && WorthAdopting(*inputs_[largest], options_.m)) AdoptGraph(largest, begins[largest]);
 
   MutexLock lock(&mu_);
@@ -159,6 +159,8 @@ void Compaction::AdoptGraph(uint32_t input, uint32_t begin) {
   adopted_.renumbered.assign(segment.size(), kNoNode);
   for (; adopted_.end < size() && kept_[adopted_.end].input == input; ++adopted_.end) {
     adopted_.renumbered[kept_[adopted_.end].ordinal] = adopted_.end;
+    builder_->Encode(adopted_.end);
+    if (adopted_.end % kRowsPerEncodeTurn == 0) GiveWay();
   }
 }
 
@@ -174,15 +176,14 @@ void Compaction::Adopt(const Turn& turn) {
 
 void Compaction::StartAnew() {
   adopted_ = {};
-  builder_ =
-      std::make_unique<GraphBuilder>(this, size(), space_, options_.m, options_.ef_construction);
+  builder_ = std::make_unique<GraphBuilder>(this, size(), size(), space_, options_);
   items_[kInsert] = size();
 }
 
 absl::StatusOr<SegmentFileSummary> Compaction::WriteTo(ByteSink* sink) const {
   GraphArrays graph = builder_->Freeze(size());
-  ConnectUnreachable(space_, *this, &graph);
-  return WriteSegment(id_, space_, *this, size(), graph, sink);
+  ConnectUnreachable(builder_->codes(), &graph);
+  return WriteSegment(id_, space_, *this, size(), graph, builder_->codes(), sink);
 }
 
 absl::Status Compaction::Verify(const SealedSegment& made) const {
@@ -229,9 +230,10 @@ TopK<float> Compaction::NearestBySearch(const float* query,
   const CallControl control;  // nobody cancels
   TopK<float> nearest(kSampleNeighbors);
   for (const SealedSegment* segment : segments) {
-    TopK<Candidate> found(std::max(ef, kSampleNeighbors));
+    TopK<Candidate> found(kSampleNeighbors);
     segment
         ->Search({.vector = query,
+                  .k = kSampleNeighbors,
                   .ef = std::max(ef, kSampleNeighbors),
                   .sequence = sequence_,
                   .control = &control},

@@ -1,8 +1,6 @@
 #include "index/graph_repair.h"
 
 #include "base/give_way.h"
-#include "index/graph_walk.h"
-#include "index/top_k.h"
 
 namespace varve::index {
 namespace {
@@ -37,21 +35,21 @@ class Reach {
 };
 
 // The nodes nearest to `node` among those that can be reached from the entry point, nearest first.
-std::vector<Candidate> NearestReachable(const VectorSpace& space, const RowSource& rows,
-                                        const GraphView& graph, uint32_t node) {
+std::vector<Candidate> NearestReachable(CodeArray codes, const GraphView& graph, uint32_t node) {
   constexpr size_t kCandidates = 64;
-  const auto links = [&](uint32_t from, int level) { return graph.Links(from, level); };
-  const auto distance = [&](uint32_t other) {
-    return space.RawDistance(rows.vector(node), rows.vector(other));
-  };
-  const auto prefetch = [&](uint32_t other) { __builtin_prefetch(rows.vector(other)); };
-  const auto accept = [](uint32_t) { return true; };
-  TopK<Candidate> nearest(kCandidates);
+  const CodeSpace::Query query = codes.space->Prepare(codes[node]);
+  ViewLinks links(graph);
+  CandidatePool pool(kCandidates);
   // On level 0 all the way: upper levels may lead to where level 0 does not. Nothing cancels it.
-  GraphWalk(links, distance, prefetch, accept)
-      .Run({graph.entry().node, 0}, graph.nodes(), CallControl(), &nearest)
+  const uint32_t entry = graph.entry().node;
+  GraphWalk(&links, codes, query, graph.nodes())
+      .Search(
+          {codes.space->Distance(query, codes[entry]), entry}, 0, [](uint32_t) { return true; },
+          CallControl(), &pool)
       .IgnoreError();
-  return nearest.TakeSorted();
+  std::vector<Candidate> nearest;
+  pool.TakeAccepted(&nearest);
+  return nearest;
 }
 
 // Links `node` from the nearest that has room for a link; false when it took the place of another.
@@ -75,7 +73,7 @@ std::vector<uint32_t> UnreachableNodes(const GraphView& graph) {
   return unreachable;
 }
 
-void ConnectUnreachable(const VectorSpace& space, const RowSource& rows, GraphArrays* graph) {
+void ConnectUnreachable(CodeArray codes, GraphArrays* graph) {
   // A link that was replaced may have been another node's last: look again. Hardly ever happens
   // once, so it is not repeated for ever.
   constexpr int kRounds = 4;
@@ -85,7 +83,7 @@ void ConnectUnreachable(const VectorSpace& space, const RowSource& rows, GraphAr
     bool replaced = false;
     for (uint32_t node = 0; node < graph->view().nodes(); ++node) {
       if (reach[node]) continue;
-      const auto nearest = NearestReachable(space, rows, graph->view(), node);
+      const auto nearest = NearestReachable(codes, graph->view(), node);
       if (!LinkFromNearest(nearest, node, graph)) replaced = true;
       reach.Mark(graph->view(), node);
     }

@@ -5,8 +5,7 @@
 #include <vector>
 
 #include "index/graph.h"
-#include "index/row_source.h"
-#include "index/vector.h"
+#include "index/graph_walk.h"
 
 namespace varve::index {
 
@@ -15,8 +14,8 @@ std::vector<uint32_t> UnreachableNodes(const GraphView& graph);
 
 // Gives every such node a link from a near one. HNSW's linking keeps the links of a node diverse by
 // dropping some, now and then the last one that leads to another node; each insertion is right, and
-// yet a few nodes in a hundred thousand end up where nobody comes. `rows` are the graph's.
-void ConnectUnreachable(const VectorSpace& space, const RowSource& rows, GraphArrays* graph);
+// yet a few nodes in a hundred thousand end up where nobody comes. `codes` are the graph's.
+void ConnectUnreachable(CodeArray codes, GraphArrays* graph);
 
 }  // namespace varve::index
 

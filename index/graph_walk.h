@@ -10,22 +10,13 @@
 #include "absl/types/span.h"
 #include "base/call_control.h"
 #include "base/status_macros.h"
+#include "index/candidate_pool.h"
+#include "index/code_space.h"
 #include "index/graph.h"
-#include "index/top_k.h"
 
 namespace varve::index {
 
-// A row of one segment and its raw distance from a query.
-struct Candidate {
-  float distance = 0;
-  uint32_t ordinal = 0;
-
-  friend bool operator<(const Candidate& a, const Candidate& b) {
-    return a.distance != b.distance ? a.distance < b.distance : a.ordinal < b.ordinal;
-  }
-};
-
-// Which nodes a walk has seen. Clearing is free but for every 2^32nd time. One thread.
+// Which nodes a walk has seen: a byte for each. Clearing is free but for every 255th time. One thread.
 class VisitedSet {
  public:
   void Clear(size_t nodes) {
@@ -37,106 +28,164 @@ class VisitedSet {
   }
   // False when the node was there already.
   bool Insert(uint32_t node) {
-    if (marks_[node] == epoch_) return false;
+    const bool fresh = marks_[node] != epoch_;
     marks_[node] = epoch_;
-    return true;
+    return fresh;
   }
 
  private:
-  std::vector<uint32_t> marks_;
-  uint32_t epoch_ = 0;
+  std::vector<uint8_t> marks_;
+  uint8_t epoch_ = 0;
 };
 
-// A best-first walk through an HNSW graph (Malkov and Yashunin, algorithms 2 and 5), for graphs
-// that stand still and graphs that grow alike:
-//   links(node, level)  the node's links, valid until the next call. Those to nodes beyond the
-//   graph are
-//                       passed over: a damaged file must not lead a walk astray
-//   distance(node)      raw distance of the query from a node
-//   prefetch(node)      begins to fetch what distance(node) will read
-//   accept(node)        whether a node may be a result. Others are walked through all the same, so
-//   that
-//                       dead rows cost time but no recall
-template <typename Links, typename Distance, typename Prefetch, typename Accept>
+// The codes of a graph's nodes, one behind the other, in memory that somebody else owns.
+struct CodeArray {
+  const CodeSpace* space = nullptr;
+  const char* bytes = nullptr;
+
+  const char* operator[](uint32_t node) const { return bytes + node * space->code_bytes(); }
+};
+
+// How a walk reads a graph that stands still.
+class ViewLinks {
+ public:
+  explicit ViewLinks(const GraphView& graph) : graph_(graph) {}
+  absl::Span<const uint32_t> Of(uint32_t node, int level) { return graph_.Links(node, level); }
+  void Prefetch(uint32_t node) const { graph_.Prefetch(node); }
+
+ private:
+  const GraphView& graph_;
+};
+
+// Walks through an HNSW graph (Malkov and Yashunin, algorithms 2 and 5), one that stands still or one
+// that grows. Links has
+//   Of(node, level)     the node's links, valid until the next call. Those to nodes beyond the graph
+//                       are passed over: a damaged file must not lead a walk astray
+//   Prefetch(node)      begins to fetch its links of level 0
+// One thread.
+template <typename Links>
 class GraphWalk {
  public:
-  GraphWalk(Links links, Distance distance, Prefetch prefetch, Accept accept)
-      : links_(links), distance_(distance), prefetch_(prefetch), accept_(accept) {}
+  // Of a graph of up to `nodes` nodes.
+  GraphWalk(Links* links, CodeArray codes, const CodeSpace::Query& query, uint32_t nodes)
+      : links_(links), codes_(codes), query_(query), nodes_(nodes) {}
 
-  // Offers the `ef` nearest accepted nodes of a graph of up to `nodes` nodes to `nearest`, which
-  // keeps `ef`. Cancelled or DeadlineExceeded when `control` says so.
-  absl::Status Run(EntryPoint entry, size_t nodes, const CallControl& control,
-                   TopK<Candidate>* nearest) {
-    thread_local VisitedSet visited;
-    nodes_ = nodes;
-    visited.Clear(nodes);
-    const Candidate start = Descend(entry);
-    visited.Insert(start.ordinal);
-    frontier_.assign(1, start);
-    if (accept_(start.ordinal)) nearest->Offer(start);
-    for (size_t step = 1; !frontier_.empty(); ++step) {
-      const Candidate next = PopFrontier();
-      if (nearest->full() && nearest->worst() < next) break;
+  // Where greedy steps from the entry point end, through all levels above `level`.
+  Candidate Descend(EntryPoint entry, int level) {
+    scratch_.visited.Clear(nodes_);
+    Candidate nearest{codes_.space->Distance(query_, codes_[entry.node]), entry.node};
+    for (int l = entry.level; l > level; --l) {
+      while (Improve(l, &nearest)) {
+      }
+    }
+    return nearest;
+  }
+
+  // A best-first walk through one level that fills `pool` with the nearest nodes. `accept(node)` says
+  // whether one may be a result. Others are walked through all the same, so that dead rows cost time
+  // but no recall. Cancelled or DeadlineExceeded when `control` says so.
+  template <typename Accept>
+  absl::Status Search(const Candidate& from, int level, Accept accept, const CallControl& control,
+                      CandidatePool* pool) {
+    VisitedSet& visited = scratch_.visited;
+    visited.Clear(nodes_);
+    visited.Insert(from.ordinal);
+    pool->Insert(from, accept(from.ordinal));
+    const auto fresh = [&](uint32_t link) { return visited.Insert(link); };
+    Batch& batch = scratch_.batch;
+    uint32_t node;
+    for (size_t step = 1; pool->TakeNext(&node); ++step) {
       if (step % kStepsPerCheck == 0) VARVE_RETURN_IF_ERROR(control.Check());
-      Expand(next.ordinal, visited, nearest);
+      batch.size = 0;
+      size_t taken = 0;
+      do {
+        Gather(links_->Of(node, level), fresh, &batch);
+      } while (++taken < kTakenAtOnce && pool->TakeNext(&node));
+      const float* const distances = Distances(&batch);
+      for (size_t i = 0; i < batch.size; ++i) {
+        if (!pool->Wants(distances[i])) continue;
+        const uint32_t link = batch.nodes[i];
+        links_->Prefetch(link);  // most that come into the pool are taken from it
+        pool->Insert({distances[i], link}, accept(link));
+      }
     }
     return absl::OkStatus();
   }
 
  private:
   static constexpr size_t kStepsPerCheck = 64;
+  // How many candidates a step goes on from: what their neighbours take from memory is fetched side by
+  // side.
+  static constexpr size_t kTakenAtOnce = 2;
+  // Neighbours whose distances are to be worked out.
+  struct Batch {
+    size_t size = 0;
+    std::vector<uint32_t> nodes;
+    std::vector<const char*> codes;
+    std::vector<float> distances;
+  };
+  // What a thread keeps between its walks.
+  struct Scratch {
+    VisitedSet visited;
+    Batch batch;
+  };
 
-  // Greedy steps down to level 0.
-  Candidate Descend(EntryPoint entry) {
-    Candidate nearest{distance_(entry.node), entry.node};
-    for (int level = entry.level; level > 0; --level) {
-      for (bool moved = true; moved;) {
-        moved = false;
-        for (uint32_t link : links_(nearest.ordinal, level)) {
-          if (link >= nodes_) continue;
-          const Candidate candidate{distance_(link), link};
-          if (candidate < nearest) {
-            nearest = candidate;
-            moved = true;
-          }
-        }
+  bool Improve(int level, Candidate* nearest) {
+    Batch* const batch = &scratch_.batch;
+    batch->size = 0;
+    Gather(
+        links_->Of(nearest->ordinal, level),
+        [this](uint32_t link) { return scratch_.visited.Insert(link); }, batch);
+    const float* const distances = Distances(batch);
+    bool improved = false;
+    for (size_t i = 0; i < batch->size; ++i) {
+      if (distances[i] < nearest->distance) {
+        *nearest = {distances[i], batch->nodes[i]};
+        improved = true;
       }
     }
-    return nearest;
+    return improved;
   }
 
-  void Expand(uint32_t node, VisitedSet& visited, TopK<Candidate>* nearest) {
-    fresh_.clear();
-    for (uint32_t link : links_(node, 0)) {
-      if (link >= nodes_ || !visited.Insert(link)) continue;
-      prefetch_(link);
-      fresh_.push_back(link);
+  // Adds those of the links that `wanted` says are to `batch`.
+  template <typename Wanted>
+  void Gather(absl::Span<const uint32_t> links, Wanted wanted, Batch* batch) {
+    const size_t most = batch->size + links.size();
+    if (batch->nodes.size() < most) {
+      batch->nodes.resize(most);
+      batch->codes.resize(most);
+      batch->distances.resize(most);
     }
-    for (uint32_t link : fresh_) {
-      const Candidate candidate{distance_(link), link};
-      if (!nearest->Wants(candidate)) continue;
-      frontier_.push_back(candidate);
-      std::push_heap(frontier_.begin(), frontier_.end(), Farther);
-      if (accept_(link)) nearest->Offer(candidate);
+    const uint32_t nodes = nodes_;
+    const char* const bytes = codes_.bytes;
+    const size_t code_bytes = codes_.space->code_bytes();
+    uint32_t* const fresh = batch->nodes.data();
+    const char** const codes = batch->codes.data();
+    size_t count = batch->size;
+    for (uint32_t link : links) {
+      if (link >= nodes) continue;
+      fresh[count] = link;
+      codes[count] = bytes + link * code_bytes;
+      count += wanted(link) ? 1 : 0;
     }
+    batch->size = count;
   }
 
-  Candidate PopFrontier() {
-    std::pop_heap(frontier_.begin(), frontier_.end(), Farther);
-    const Candidate nearest = frontier_.back();
-    frontier_.pop_back();
-    return nearest;
+  const float* Distances(Batch* batch) {
+    codes_.space->Distances(query_, batch->codes.data(), batch->size, batch->distances.data());
+    return batch->distances.data();
   }
 
-  static bool Farther(const Candidate& a, const Candidate& b) { return b < a; }
+  static Scratch& ThreadScratch() {
+    static thread_local Scratch scratch;
+    return scratch;
+  }
 
-  Links links_;
-  Distance distance_;
-  Prefetch prefetch_;
-  Accept accept_;
-  size_t nodes_ = 0;
-  std::vector<Candidate> frontier_;  // a heap, nearest first
-  std::vector<uint32_t> fresh_;
+  Links* const links_;
+  const CodeArray codes_;
+  const CodeSpace::Query query_;
+  const uint32_t nodes_;
+  Scratch& scratch_ = ThreadScratch();
 };
 
 }  // namespace varve::index

@@ -12,6 +12,12 @@ enum class Metric : uint8_t {
   kDot = 3,     // negated dot product
 };
 
+// What a graph is built and walked on. Stored: never renumber.
+enum class Quantization : uint8_t {
+  kInt8 = 1,  // codes of one byte per element; the best found are compared again by their vectors
+  kNone = 2,  // the float32 vectors themselves
+};
+
 // Options of one field's index; see IndexOptions in namespace_service.proto for what each does.
 struct IndexOptions {
   uint32_t m = 16;
@@ -22,6 +28,7 @@ struct IndexOptions {
   uint32_t max_unindexed_rows = 1'000'000;
   uint32_t tombstone_rebuild_pct = 20;
   bool auto_compaction = true;
+  Quantization quantization = Quantization::kInt8;
 };
 
 }  // namespace varve::index

@@ -57,6 +57,15 @@ absl::Status WriteLabels(SegmentEncoder* encoder, const RowSource& source, uint3
 
 }  // namespace
 
+CodeSpace::Query WalkScratch::Encode(const CodeSpace& space, const float* vector) {
+  if (code_bytes < space.code_bytes()) {
+    code_bytes = space.code_bytes();
+    code = hwy::AllocateAligned<char>(code_bytes);
+  }
+  space.Encode(vector, code.get());
+  return space.Prepare(code.get());
+}
+
 uint32_t Segment::LowerBound(uint64_t row_number, uint32_t end) const {
   uint32_t low = 0;
   while (low < end) {
@@ -98,8 +107,8 @@ absl::Status SealedSegment::Search(const SegmentQuery& query, uint32_t visible,
   const auto vector = [=](uint32_t ordinal) { return vectors + size_t{ordinal} * stride; };
   const GraphView& graph = layout_.graph;
   if (!WorthWalking(query, visible, graph.m())) return Scan(query, vector, 0, visible, nearest);
-  const auto links = [&](uint32_t node, int level) { return graph.Links(node, level); };
-  return Walk(query, vector, links, graph.entry(), graph.nodes(), visible, nearest);
+  return Walk(query, vector, ViewLinks(graph), codes(), graph.entry(), graph.nodes(), visible,
+              nearest);
 }
 
 std::string_view SealedSegment::label(uint32_t ordinal) const {
@@ -121,14 +130,16 @@ SegmentInfo SealedSegment::Info(uint32_t visible) const {
 
 absl::StatusOr<SegmentFileSummary> WriteSegment(uint64_t segment_id, const VectorSpace& space,
                                                 const RowSource& source, uint32_t rows,
-                                                const GraphArrays& graph, ByteSink* sink) {
+                                                const GraphArrays& graph, CodeArray codes,
+                                                ByteSink* sink) {
   SegmentEncoder encoder(sink);
   VARVE_RETURN_IF_ERROR(encoder.Begin({.segment_id = segment_id,
                                        .metric = space.metric(),
                                        .dimension = static_cast<uint32_t>(space.dimension()),
                                        .rows = rows,
                                        .m = graph.view().m(),
-                                       .entry = graph.view().entry()}));
+                                       .entry = graph.view().entry(),
+                                       .quantization = codes.space->quantization()}));
   VARVE_RETURN_IF_ERROR(WriteColumn<uint64_t>(&encoder, SectionKind::kRows, rows,
                                               [&](uint32_t i) { return source.row(i); }));
   VARVE_RETURN_IF_ERROR(WriteLabels(&encoder, source, rows));
@@ -139,6 +150,16 @@ absl::StatusOr<SegmentFileSummary> WriteSegment(uint64_t segment_id, const Vecto
   for (uint32_t ordinal = 0; ordinal < rows; ++ordinal) {
     VARVE_RETURN_IF_ERROR(encoder.Append(
         AsBytes(absl::MakeConstSpan(source.vector(ordinal), space.padded_dimension()))));
+  }
+  const bool has_codes = codes.space->quantization() != Quantization::kNone;
+  VARVE_RETURN_IF_ERROR(encoder.BeginSection(SectionKind::kCenter));
+  if (has_codes) {
+    VARVE_RETURN_IF_ERROR(encoder.Append(
+        AsBytes(absl::MakeConstSpan(codes.space->center(), space.padded_dimension()))));
+  }
+  VARVE_RETURN_IF_ERROR(encoder.BeginSection(SectionKind::kCodes));
+  if (has_codes) {
+    VARVE_RETURN_IF_ERROR(encoder.Append({codes.bytes, rows * codes.space->code_bytes()}));
   }
   return encoder.Finish();
 }

@@ -8,10 +8,13 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/call_control.h"
+#include "hwy/aligned_allocator.h"
+#include "index/code_space.h"
 #include "index/graph.h"
 #include "index/graph_walk.h"
 #include "index/row_source.h"
@@ -25,7 +28,8 @@ namespace varve::index {
 // What every segment of a search is asked.
 struct SegmentQuery {
   const float* vector = nullptr;  // as VectorSpace::Load makes it
-  size_t ef = 0;                  // candidates wanted; at least k
+  size_t k = 0;                   // results wanted
+  size_t ef = 0;                  // candidates a walk keeps; at least k
   bool exact = false;
   uint64_t sequence = 0;  // rows dead at this commit are not there
   const CallControl* control = nullptr;
@@ -44,6 +48,21 @@ struct SegmentInfo {
   uint64_t file_bytes = 0;
 };
 
+// Begins to fetch a vector; the rest of it follows of itself.
+inline void Prefetch(const float* vector) {
+  for (size_t line = 0; line < 4; ++line) __builtin_prefetch(vector + line * kVectorPadding);
+}
+
+// What a thread keeps between its walks.
+struct WalkScratch {
+  CodeSpace::Query Encode(const CodeSpace& space, const float* vector);
+
+  CandidatePool pool{0};
+  std::vector<Candidate> found;
+  hwy::AlignedFreeUniquePtr<char[]> code;
+  size_t code_bytes = 0;
+};
+
 // A set of a field's rows, contiguous among those of its namespace, that can be searched. Any
 // thread may search it and read its rows.
 class Segment : public RowSource {
@@ -51,8 +70,8 @@ class Segment : public RowSource {
   Segment(uint64_t id, VectorSpace space, std::shared_ptr<Tombstones> tombstones)
       : id_(id), space_(space), tombstones_(std::move(tombstones)) {}
 
-  // Offers the rows nearest to the query among the first `visible` ones to `nearest`, which keeps
-  // query.ef. Cancelled or DeadlineExceeded when the query's control says so.
+  // Offers the rows nearest to the query among the first `visible` ones, at their raw distance, to
+  // `nearest`, which keeps query.k. Cancelled or DeadlineExceeded when the query's control says so.
   virtual absl::Status Search(const SegmentQuery& query, uint32_t visible,
                               TopK<Candidate>* nearest) const = 0;
 
@@ -84,11 +103,12 @@ class Segment : public RowSource {
   absl::Status Scan(const SegmentQuery& query, Vector vector, uint32_t begin, uint32_t end,
                     TopK<Candidate>* nearest) const;
 
-  // Walks a graph with room for `nodes` nodes and takes results from the first `visible` rows.
-  // `links(node, level)` reads the graph.
+  // Walks a graph with room for `nodes` nodes on their codes, takes candidates from the first `visible`
+  // rows, and compares the best again by their vectors.
   template <typename Vector, typename Links>
-  absl::Status Walk(const SegmentQuery& query, Vector vector, Links links, EntryPoint entry,
-                    uint32_t nodes, uint32_t visible, TopK<Candidate>* nearest) const;
+  absl::Status Walk(const SegmentQuery& query, Vector vector, Links links, CodeArray codes,
+                    EntryPoint entry, uint32_t nodes, uint32_t visible,
+                    TopK<Candidate>* nearest) const;
 
  private:
   const uint64_t id_;
@@ -113,14 +133,30 @@ absl::Status Segment::Scan(const SegmentQuery& query, Vector vector, uint32_t be
 }
 
 template <typename Vector, typename Links>
-absl::Status Segment::Walk(const SegmentQuery& query, Vector vector, Links links, EntryPoint entry,
-                           uint32_t nodes, uint32_t visible, TopK<Candidate>* nearest) const {
-  auto distance = [&](uint32_t node) { return space_.RawDistance(query.vector, vector(node)); };
-  auto prefetch = [&](uint32_t node) { __builtin_prefetch(vector(node)); };
-  auto accept = [&](uint32_t node) {
+absl::Status Segment::Walk(const SegmentQuery& query, Vector vector, Links links, CodeArray codes,
+                           EntryPoint entry, uint32_t nodes, uint32_t visible,
+                           TopK<Candidate>* nearest) const {
+  static thread_local WalkScratch scratch;
+  const CodeSpace::Query code = scratch.Encode(*codes.space, query.vector);
+  const auto accept = [&](uint32_t node) {
     return node < visible && tombstones_->LiveAt(node, query.sequence);
   };
-  return GraphWalk(links, distance, prefetch, accept).Run(entry, nodes, *query.control, nearest);
+  GraphWalk<Links> walk(&links, codes, code, nodes);
+  scratch.pool.Reset(query.ef);
+  VARVE_RETURN_IF_ERROR(
+      walk.Search(walk.Descend(entry, 0), 0, accept, *query.control, &scratch.pool));
+  scratch.pool.TakeAccepted(&scratch.found);
+  for (size_t i = 0; i < scratch.found.size() && i < query.k; ++i) {
+    Prefetch(vector(scratch.found[i].ordinal));
+  }
+  for (const auto& [distance, ordinal] : scratch.found) {
+    if (nearest->full() &&
+        distance - codes.space->Error(code, codes[ordinal], distance) > nearest->worst().distance) {
+      break;
+    }
+    nearest->Offer({space_.RawDistance(query.vector, vector(ordinal)), ordinal});
+  }
+  return absl::OkStatus();
 }
 
 // An immutable segment, read in place from a segment file in memory: mapped, or in a buffer.
@@ -151,6 +187,7 @@ class SealedSegment final : public Segment {
     return layout_.vectors.data() + size_t{ordinal} * space().padded_dimension();
   }
   const GraphView& graph() const { return layout_.graph; }
+  CodeArray codes() const { return {&code_space_, codes_}; }
 
  private:
   SealedSegment(std::string_view file, std::string_view name, const SegmentLayout& layout,
@@ -160,18 +197,25 @@ class SealedSegment final : public Segment {
         file_(file),
         name_(name),
         layout_(layout),
-        owner_(std::move(owner)) {}
+        owner_(std::move(owner)),
+        code_space_(space, layout.quantization, layout.center.data()),
+        codes_(layout.quantization == Quantization::kNone
+                   ? reinterpret_cast<const char*>(layout.vectors.data())
+                   : layout.codes.data()) {}
 
   const std::string_view file_;
   const std::string name_;  // in errors
   const SegmentLayout layout_;
   const std::shared_ptr<const void> owner_;
+  const CodeSpace code_space_;
+  const char* const codes_;
 };
 
-// Writes the file of a segment with the first `rows` rows of `source` and their graph.
+// Writes the file of a segment with the first `rows` rows of `source`, their graph and their codes.
 absl::StatusOr<SegmentFileSummary> WriteSegment(uint64_t segment_id, const VectorSpace& space,
                                                 const RowSource& source, uint32_t rows,
-                                                const GraphArrays& graph, ByteSink* sink);
+                                                const GraphArrays& graph, CodeArray codes,
+                                                ByteSink* sink);
 
 }  // namespace varve::index
 

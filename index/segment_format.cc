@@ -8,6 +8,7 @@
 #include "base/give_way.h"
 #include "base/status_macros.h"
 #include "base/str_cat.h"
+#include "index/code_space.h"
 #include "index/kernels/distance.h"
 
 namespace varve::index {
@@ -16,8 +17,8 @@ namespace {
 constexpr std::array<char, 8> kHeaderMagic = {'V', 'A', 'R', 'V', 'E', 'S', 'E', 'G'};
 constexpr std::array<char, 8> kFooterMagic = {'V', 'A', 'R', 'V', 'E', 'E', 'N', 'D'};
 constexpr size_t kAlignment = 64;
-constexpr size_t kTableBytes = kSections * sizeof(SectionEntry);
-constexpr size_t kFileBytesMin = sizeof(SegmentHeader) + kTableBytes + sizeof(SegmentFooter);
+constexpr size_t kFileBytesMin = sizeof(SegmentHeader) + sizeof(SegmentFooter);
+constexpr uint16_t kNewestVersion = static_cast<uint16_t>(SegmentFormatVersion::kCodes);
 
 // Whoever writes or reads a whole file does so in pieces.
 constexpr size_t kPieceBytes = size_t{1} << 18;
@@ -62,8 +63,17 @@ constexpr std::string_view SectionName(SectionKind kind) {
       return "upper links";
     case SectionKind::kVectors:
       return "vectors";
+    case SectionKind::kCenter:
+      return "center";
+    case SectionKind::kCodes:
+      return "codes";
   }
   return "unknown";
+}
+
+size_t SectionsOf(const SegmentHeader& header) {
+  return header.format_version < static_cast<uint16_t>(SegmentFormatVersion::kCodes) ? 7
+                                                                                     : kSections;
 }
 
 // One file being read: makes errors that name it, and views of its parts.
@@ -94,36 +104,43 @@ class Parser {
   absl::Status ReadHeader(SegmentHeader* header) const {
     std::memcpy(header, file_.data(), sizeof(*header));
     if (header->magic != kHeaderMagic) return Damaged("does not begin with the segment magic");
-    const auto newest = static_cast<uint16_t>(SegmentFormatVersion::kInitial);
-    if (header->format_version > newest) {
+    if (header->format_version > kNewestVersion) {
       return absl::FailedPreconditionError(StrCat("segment file ", name_, ": has format version ",
                                                   header->format_version,
-                                                  ", this build reads up to ", newest));
+                                                  ", this build reads up to ", kNewestVersion));
     }
     if (header->header_crc32c != Crc32c(Bytes(*header, offsetof(SegmentHeader, header_crc32c)))) {
       return Damaged("the header's checksum does not match");
     }
     VARVE_RETURN_IF_ERROR(CheckReserved("header", header->reserved));
-    VARVE_RETURN_IF_ERROR(CheckRange("format version", header->format_version, 1, newest));
+    VARVE_RETURN_IF_ERROR(CheckRange("format version", header->format_version, 1, kNewestVersion));
     VARVE_RETURN_IF_ERROR(CheckRange("metric", header->metric, 1, 3));
     VARVE_RETURN_IF_ERROR(CheckRange("vector encoding", header->vector_encoding, 1, 1));
     VARVE_RETURN_IF_ERROR(CheckRange("dimension", header->dimension, 1, kDimensionMax));
     VARVE_RETURN_IF_ERROR(CheckRange("rows", header->rows, 1, kRowsMax));
     VARVE_RETURN_IF_ERROR(CheckRange("m", header->m, 1, kLinksMax));
     VARVE_RETURN_IF_ERROR(CheckRange("entry node", header->entry_node, 0, header->rows - 1));
-    return CheckRange("entry level", header->entry_level, 0, kGraphLevelMax);
+    VARVE_RETURN_IF_ERROR(CheckRange("entry level", header->entry_level, 0, kGraphLevelMax));
+    const bool may_have_codes = SectionsOf(*header) == kSections;
+    return CheckRange("quantization", header->quantization, may_have_codes ? 1 : 0,
+                      may_have_codes ? 2 : 0);
   }
 
-  absl::Status ReadTable(const SegmentFooter& footer,
-                         std::array<SectionEntry, kSections>* table) const {
-    const size_t end = file_.size() - sizeof(SegmentFooter) - kTableBytes;
-    std::memcpy(table->data(), file_.data() + end, kTableBytes);
+  absl::Status ReadTable(const SegmentHeader& header, const SegmentFooter& footer,
+                         std::vector<SectionEntry>* table) const {
+    const size_t sections = SectionsOf(header), table_bytes = sections * sizeof(SectionEntry);
+    if (file_.size() < kFileBytesMin + table_bytes) {
+      return Damaged("has ", file_.size(), " bytes, no room for its table");
+    }
+    const size_t end = file_.size() - sizeof(SegmentFooter) - table_bytes;
+    table->resize(sections);
+    std::memcpy(table->data(), file_.data() + end, table_bytes);
     if (footer.table_crc32c !=
-        Crc32c({reinterpret_cast<const char*>(table->data()), kTableBytes})) {
+        Crc32c({reinterpret_cast<const char*>(table->data()), table_bytes})) {
       return Damaged("the section table's checksum does not match");
     }
     uint64_t free_from = sizeof(SegmentHeader);
-    for (size_t i = 0; i < kSections; ++i) {
+    for (size_t i = 0; i < sections; ++i) {
       const SectionEntry& entry = (*table)[i];
       const auto kind = static_cast<SectionKind>(i + 1);
       if (entry.kind != i + 1 || entry.reserved != 0) {
@@ -172,7 +189,7 @@ class Parser {
 absl::Status SegmentEncoder::Begin(const SegmentDescription& description) {
   SegmentHeader header = {};
   header.magic = kHeaderMagic;
-  header.format_version = static_cast<uint16_t>(SegmentFormatVersion::kInitial);
+  header.format_version = kNewestVersion;
   header.metric = static_cast<uint8_t>(description.metric);
   header.vector_encoding = static_cast<uint8_t>(VectorEncoding::kFloat32);
   header.dimension = description.dimension;
@@ -181,6 +198,7 @@ absl::Status SegmentEncoder::Begin(const SegmentDescription& description) {
   header.entry_node = description.entry.node;
   header.entry_level = static_cast<uint32_t>(description.entry.level);
   header.segment_id = description.segment_id;
+  header.quantization = static_cast<uint8_t>(description.quantization);
   header.header_crc32c = Crc32c(Bytes(header, offsetof(SegmentHeader, header_crc32c)));
   return Write(Bytes(header));
 }
@@ -238,7 +256,7 @@ absl::StatusOr<SegmentLayout> ParseSegment(std::string_view file, std::string_vi
   SegmentLayout layout;
   VARVE_RETURN_IF_ERROR(parser.ReadFooter(&layout.footer));
   VARVE_RETURN_IF_ERROR(parser.ReadHeader(&layout.header));
-  VARVE_RETURN_IF_ERROR(parser.ReadTable(layout.footer, &layout.table));
+  VARVE_RETURN_IF_ERROR(parser.ReadTable(layout.header, layout.footer, &layout.table));
   const SegmentHeader& header = layout.header;
   const auto section = [&](SectionKind kind) -> const SectionEntry& {
     return layout.table[static_cast<size_t>(kind) - 1];
@@ -258,6 +276,15 @@ absl::StatusOr<SegmentLayout> ParseSegment(std::string_view file, std::string_vi
   VARVE_RETURN_IF_ERROR(parser.View(section(SectionKind::kVectors),
                                     rows * PaddedDimension(header.dimension), &layout.vectors));
   layout.labels = {labels.data(), labels.size()};
+  if (header.quantization == static_cast<uint8_t>(Quantization::kInt8)) {
+    layout.quantization = Quantization::kInt8;
+    const uint64_t code_bytes = CodeSpace::CodeBytes(layout.quantization, header.dimension);
+    absl::Span<const char> codes;
+    VARVE_RETURN_IF_ERROR(parser.View(section(SectionKind::kCenter),
+                                      PaddedDimension(header.dimension), &layout.center));
+    VARVE_RETURN_IF_ERROR(parser.View(section(SectionKind::kCodes), rows * code_bytes, &codes));
+    layout.codes = {codes.data(), codes.size()};
+  }
   layout.graph = GraphView(header.m, {header.entry_node, static_cast<int>(header.entry_level)},
                            base, upper_offsets, upper);
   return layout;

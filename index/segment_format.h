@@ -19,7 +19,10 @@
 namespace varve::index {
 
 // On disk: never renumber, never reuse.
-enum class SegmentFormatVersion : uint16_t { kInitial = 1 };
+enum class SegmentFormatVersion : uint16_t {
+  kInitial = 1,
+  kCodes = 2,  // header.quantization, kCenter and kCodes
+};
 enum class VectorEncoding : uint8_t { kFloat32 = 1 };
 
 // Segment file header, 64 bytes, little-endian.
@@ -34,7 +37,8 @@ struct SegmentHeader {
   uint32_t entry_node;   // where walks begin, < rows
   uint32_t entry_level;  // its level
   uint64_t segment_id;
-  std::array<char, 20> reserved;  // zero, refused when not
+  uint8_t quantization;           // index::Quantization; 0 in version 1, where it is kNone
+  std::array<char, 19> reserved;  // zero, refused when not
   uint32_t header_crc32c;         // of bytes [0, 60)
 };
 static_assert(sizeof(SegmentHeader) == 64 && offsetof(SegmentHeader, header_crc32c) == 60);
@@ -48,8 +52,11 @@ enum class SectionKind : uint32_t {
   kUpperOffsets = 5,  // u32[rows]: first list of each node in kUpperLinks, in lists; ~0: none
   kUpperLinks = 6,    // u32[lists][1 + m]: levels 1, 2 ... of a node lie together
   kVectors = 7,       // f32[rows][padded dimension]
+  // Since version 2; empty without quantization. See CodeSpace.
+  kCenter = 8,  // f32[padded dimension]
+  kCodes = 9,   // bytes[rows][CodeSpace::CodeBytes]
 };
-inline constexpr size_t kSections = 7;
+inline constexpr size_t kSections = 9;
 
 struct SectionEntry {
   uint32_t kind;
@@ -60,7 +67,7 @@ struct SectionEntry {
 };
 static_assert(sizeof(SectionEntry) == 32);
 
-// The last 64 bytes. The table of kSections entries lies right before it.
+// The last 64 bytes. The table of the sections, one entry each, lies right before it.
 struct SegmentFooter {
   uint64_t file_bytes;            // length of the whole file: a torn write is told by it
   uint32_t file_crc32c;           // of bytes [0, file_bytes - 64)
@@ -92,6 +99,7 @@ struct SegmentDescription {
   uint32_t rows = 0;
   uint32_t m = 0;
   EntryPoint entry;
+  Quantization quantization = Quantization::kNone;
 };
 
 // Writes one segment file to a sink: the sections in their order, each begun once and appended to.
@@ -119,12 +127,15 @@ class SegmentEncoder {
 struct SegmentLayout {
   SegmentHeader header;
   SegmentFooter footer;
-  std::array<SectionEntry, kSections> table;
+  std::vector<SectionEntry> table;
   absl::Span<const uint64_t> rows;
   absl::Span<const uint64_t> label_offsets;
   std::string_view labels;
   GraphView graph;
   absl::Span<const float> vectors;
+  Quantization quantization = Quantization::kNone;
+  absl::Span<const float> center;
+  std::string_view codes;
 };
 
 // Finds the parts of a file whose first byte is aligned to 64. Reads the header, the table and the

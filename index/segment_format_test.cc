@@ -22,7 +22,8 @@ using ::testing::HasSubstr;
 
 constexpr uint32_t kRows = 5;
 constexpr uint32_t kDimension = 3;
-constexpr char kGolden[] = "index/testdata/segment_v1.golden";
+constexpr char kGolden[] = "index/testdata/segment_v2.golden";
+constexpr char kGoldenV1[] = "index/testdata/segment_v1.golden";
 
 // Five rows whose every value can be told from the others.
 class FiveRows final : public RowSource {
@@ -56,9 +57,29 @@ GraphArrays Ring() {
   return graph;
 }
 
-std::string Encode() {
+// The rows' codes about a center of ones.
+class FiveCodes {
+ public:
+  explicit FiveCodes(Quantization quantization)
+      : space_(Space(), quantization, center_),
+        bytes_(hwy::AllocateAligned<char>(kRows * space_.code_bytes())) {
+    const FiveRows rows;
+    for (uint32_t i = 0; i < kRows; ++i) {
+      space_.Encode(rows.vector(i), bytes_.get() + i * space_.code_bytes());
+    }
+  }
+  CodeArray array() const { return {&space_, bytes_.get()}; }
+
+ private:
+  alignas(kVectorAlignment) const float center_[kVectorPadding] = {1, 1, 1};
+  const CodeSpace space_;
+  const hwy::AlignedFreeUniquePtr<char[]> bytes_;
+};
+
+std::string Encode(Quantization quantization = Quantization::kInt8) {
   StringSink sink;
-  const auto summary = WriteSegment(77, Space(), FiveRows(), kRows, Ring(), &sink);
+  const FiveCodes codes(quantization);
+  const auto summary = WriteSegment(77, Space(), FiveRows(), kRows, Ring(), codes.array(), &sink);
   EXPECT_TRUE(summary.ok()) << summary.status();
   EXPECT_EQ(summary->bytes, sink.contents().size());
   return sink.contents();
@@ -84,13 +105,16 @@ TEST(SegmentFormatTest, TheBytesAreThoseOfTheGoldenFile) {
   EXPECT_EQ(Encode(), golden) << "the format has changed: give it a new version";
 }
 
-TEST(SegmentFormatTest, WhatWasWrittenIsReadBack) {
-  const std::string bytes = Encode();
+std::shared_ptr<const SealedSegment> Open(const std::string& bytes) {
   const auto file = std::make_shared<const AlignedBytes>(bytes);
   const auto opened =
       SealedSegment::Open(file->bytes, "x.seg", file, Space(), std::make_shared<Tombstones>(kRows));
-  ASSERT_TRUE(opened.ok()) << opened.status();
-  const SealedSegment& segment = **opened;
+  EXPECT_TRUE(opened.ok()) << opened.status();
+  EXPECT_TRUE(Read(bytes).ok()) << Read(bytes);
+  return opened.ok() ? *opened : nullptr;
+}
+
+void ExpectFiveRows(const SealedSegment& segment) {
   const FiveRows rows;
   EXPECT_EQ(segment.id(), 77u);
   ASSERT_EQ(segment.size(), kRows);
@@ -104,7 +128,36 @@ TEST(SegmentFormatTest, WhatWasWrittenIsReadBack) {
   EXPECT_THAT(segment.graph().Links(0, 1), ElementsAre());
   EXPECT_EQ(segment.graph().entry().node, 3u);
   EXPECT_EQ(segment.graph().entry().level, 2);
-  EXPECT_TRUE(Read(bytes).ok()) << Read(bytes);
+}
+
+TEST(SegmentFormatTest, WhatWasWrittenIsReadBack) {
+  const auto segment = Open(Encode());
+  ASSERT_NE(segment, nullptr);
+  ExpectFiveRows(*segment);
+  const FiveCodes codes(Quantization::kInt8);
+  const CodeSpace& space = *segment->codes().space;
+  ASSERT_EQ(space.quantization(), Quantization::kInt8);
+  EXPECT_EQ(space.center()[0], 1.0f);
+  for (uint32_t i = 0; i < kRows; ++i) {
+    EXPECT_EQ(std::memcmp(segment->codes()[i], codes.array()[i], space.code_bytes()), 0);
+  }
+}
+
+TEST(SegmentFormatTest, WithoutQuantizationTheCodesAreTheVectors) {
+  const auto segment = Open(Encode(Quantization::kNone));
+  ASSERT_NE(segment, nullptr);
+  ExpectFiveRows(*segment);
+  EXPECT_EQ(segment->codes().space->quantization(), Quantization::kNone);
+  EXPECT_EQ(segment->codes()[3], reinterpret_cast<const char*>(segment->vector(3)));
+}
+
+TEST(SegmentFormatTest, AFileOfVersionOneIsReadAsOneWithoutQuantization) {
+  std::ifstream file(kGoldenV1, std::ios::binary);
+  ASSERT_TRUE(file) << kGoldenV1;
+  const auto segment = Open({std::istreambuf_iterator<char>(file), {}});
+  ASSERT_NE(segment, nullptr);
+  ExpectFiveRows(*segment);
+  EXPECT_EQ(segment->codes().space->quantization(), Quantization::kNone);
 }
 
 TEST(SegmentFormatTest, AFileCutOffAnywhereIsDataLoss) {
@@ -126,11 +179,11 @@ TEST(SegmentFormatTest, AFlippedBitAnywhereIsNoticed) {
 
 TEST(SegmentFormatTest, ANewerVersionIsRefusedAndBothAreNamed) {
   Spoilt file;
-  file.header().format_version = 2;
+  file.header().format_version = 3;
   const absl::Status status = Read(file.Resealed());
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(status.message()),
-              HasSubstr("format version 2, this build reads up to 1"));
+              HasSubstr("format version 3, this build reads up to 2"));
 }
 
 TEST(SegmentFormatTest, EachLieWithARightChecksumIsDataLossAndNamed) {
@@ -140,7 +193,7 @@ TEST(SegmentFormatTest, EachLieWithARightChecksumIsDataLossAndNamed) {
   };
   const Case cases[] = {
       {[](Spoilt& f) { f.header().magic[0] = 'v'; }, "segment magic"},
-      {[](Spoilt& f) { f.header().format_version = 0; }, "format version must be 1 to 1, is 0"},
+      {[](Spoilt& f) { f.header().format_version = 0; }, "format version must be 1 to 2, is 0"},
       {[](Spoilt& f) { f.header().metric = 4; }, "metric must be 1 to 3, is 4"},
       {[](Spoilt& f) { f.header().vector_encoding = 9; }, "vector encoding"},
       {[](Spoilt& f) { f.header().dimension = 0; }, "dimension must be"},
@@ -152,6 +205,9 @@ TEST(SegmentFormatTest, EachLieWithARightChecksumIsDataLossAndNamed) {
       {[](Spoilt& f) { f.header().m = 3; }, "section base links has"},
       {[](Spoilt& f) { f.header().entry_node = kRows; }, "entry node must be 0 to 4, is 5"},
       {[](Spoilt& f) { f.header().entry_level = 65; }, "entry level"},
+      {[](Spoilt& f) { f.header().quantization = 0; }, "quantization must be 1 to 2, is 0"},
+      {[](Spoilt& f) { f.section(SectionKind::kCenter).bytes -= 4; }, "section center has 60"},
+      {[](Spoilt& f) { f.section(SectionKind::kCodes).bytes -= 32; }, "section codes has 128"},
       {[](Spoilt& f) { f.header().reserved[3] = 1; }, "reserved bytes of the header"},
       {[](Spoilt& f) { f.footer().reserved[3] = 1; }, "reserved bytes of the footer"},
       {[](Spoilt& f) { f.footer().magic[0] = 'v'; }, "cut off"},
@@ -193,11 +249,8 @@ TEST(SegmentFormatTest, ASearchOfADamagedGraphStaysWithinTheFile) {
   ASSERT_TRUE(segment.ok()) << segment.status();
   TopK<Candidate> nearest(1);
   const CallControl control;
-  const FiveRows rows;
-  EXPECT_TRUE(
-      (*segment)
-          ->Search({.vector = (*segment)->vector(0), .ef = 1, .control = &control}, kRows, &nearest)
-          .ok());
+  const SegmentQuery query{.vector = (*segment)->vector(0), .k = 1, .ef = 1, .control = &control};
+  EXPECT_TRUE((*segment)->Search(query, kRows, &nearest).ok());
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ void ReadAll(const SealedSegment& segment) {
   for (const bool exact : {false, true}) {
     TopK<Candidate> nearest(10);
     segment
-        .Search({.vector = query.get(), .ef = 10, .exact = exact, .control = &control},
+        .Search({.vector = query.get(), .k = 10, .ef = 10, .exact = exact, .control = &control},
                 segment.size(), &nearest)
         .IgnoreError();
     for (const Candidate& candidate : nearest.TakeSorted()) {

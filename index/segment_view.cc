@@ -26,13 +26,14 @@ absl::StatusOr<std::vector<Neighbor>> SearchView(const VectorSpace& space, const
                                                  const float* query, const SearchParams& params,
                                                  const CallControl& control) {
   const SegmentQuery segment_query{.vector = query,
+                                   .k = params.k,
                                    .ef = params.exact ? params.k : std::max(params.ef, params.k),
                                    .exact = params.exact,
                                    .sequence = view.sequence,
                                    .control = &control};
   TopK<Found> best(params.k);
   for (const SegmentView::Part& part : view.parts) {
-    TopK<Candidate> nearest(segment_query.ef);
+    TopK<Candidate> nearest(params.k);
     VARVE_RETURN_IF_ERROR(part.segment->Search(segment_query, part.visible, &nearest));
     for (const Candidate& candidate : nearest.TakeSorted()) {
       const Found found{candidate.distance, part.segment->row(candidate.ordinal),

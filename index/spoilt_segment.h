@@ -16,7 +16,7 @@ namespace varve::index {
 // reader has nothing but its own eyes.
 class SpoiltSegment {
  public:
-  // `bytes`: at least a header, a table and a footer.
+  // `bytes`: at least kBytesMin.
   explicit SpoiltSegment(std::string bytes) : bytes_(std::move(bytes)) {}
 
   static constexpr size_t kBytesMin =
@@ -27,8 +27,8 @@ class SpoiltSegment {
     return *reinterpret_cast<SegmentFooter*>(bytes_.data() + bytes_.size() - sizeof(SegmentFooter));
   }
   SectionEntry& section(SectionKind kind) {
-    auto* table = reinterpret_cast<SectionEntry*>(
-        bytes_.data() + bytes_.size() - sizeof(SegmentFooter) - kSections * sizeof(SectionEntry));
+    auto* table = reinterpret_cast<SectionEntry*>(bytes_.data() + bytes_.size() -
+                                                  sizeof(SegmentFooter) - TableBytes());
     return table[static_cast<size_t>(kind) - 1];
   }
   template <typename T>
@@ -37,21 +37,24 @@ class SpoiltSegment {
   }
 
   std::string Resealed() {
-    for (size_t i = 1; i <= kSections; ++i) {
+    for (size_t i = 1; i <= TableBytes() / sizeof(SectionEntry); ++i) {
       SectionEntry& entry = section(static_cast<SectionKind>(i));
       if (entry.offset > bytes_.size() || entry.bytes > bytes_.size() - entry.offset) continue;
       entry.crc32c = Crc32c(std::string_view(bytes_).substr(entry.offset, entry.bytes));
     }
     header().header_crc32c = Crc32c({bytes_.data(), offsetof(SegmentHeader, header_crc32c)});
     const size_t body = bytes_.size() - sizeof(SegmentFooter);
-    footer().table_crc32c = Crc32c({bytes_.data() + body - kSections * sizeof(SectionEntry),
-                                    kSections * sizeof(SectionEntry)});
+    footer().table_crc32c = Crc32c({bytes_.data() + body - TableBytes(), TableBytes()});
     footer().file_crc32c = Crc32c({bytes_.data(), body});
     footer().footer_crc32c = Crc32c({bytes_.data() + body, offsetof(SegmentFooter, footer_crc32c)});
     return bytes_;
   }
 
  private:
+  size_t TableBytes() {
+    return (header().format_version == 1 ? 7 : kSections) * sizeof(SectionEntry);
+  }
+
   std::string bytes_;
 };
 

@@ -20,18 +20,18 @@ class Tombstones {
  public:
   // All alive. Memory is touched where rows die, not before.
   explicit Tombstones(uint32_t rows)
-      : died_at_(static_cast<std::atomic<uint64_t>*>(std::calloc(rows, sizeof(uint64_t)))) {
-    if (died_at_ == nullptr) throw std::bad_alloc();
-  }
+      : died_at_(Allocate(rows)), any_died_((Allocate((rows + 63) / 64))) {}
 
   void MarkDead(uint32_t ordinal, uint64_t sequence) {
     died_at_.get()[ordinal].store(sequence, std::memory_order_relaxed);
+    any_died_.get()[ordinal / 64].fetch_or(uint64_t{1} << ordinal % 64, std::memory_order_release);
     dead_.fetch_add(1, std::memory_order_relaxed);
   }
 
   bool LiveAt(uint32_t ordinal, uint64_t sequence) const {
-    const uint64_t died_at = died_at_.get()[ordinal].load(std::memory_order_relaxed);
-    return died_at == 0 || died_at > sequence;
+    const uint64_t word = any_died_.get()[ordinal / 64].load(std::memory_order_acquire);
+    if ((word >> ordinal % 64 & 1) == 0) return true;
+    return died_at_.get()[ordinal].load(std::memory_order_relaxed) > sequence;
   }
   // 0: the row is alive.
   uint64_t DiedAt(uint32_t ordinal) const {
@@ -44,7 +44,17 @@ class Tombstones {
   struct Free {
     void operator()(std::atomic<uint64_t>* p) const { std::free(p); }
   };
-  const std::unique_ptr<std::atomic<uint64_t>, Free> died_at_;
+  using Words = std::unique_ptr<std::atomic<uint64_t>, Free>;
+
+  static Words Allocate(size_t words) {
+    Words memory(static_cast<std::atomic<uint64_t>*>(std::calloc(words, sizeof(uint64_t))));
+    if (memory == nullptr) throw std::bad_alloc();
+    return memory;
+  }
+
+  const Words died_at_;
+  // A bit for each row that died: a walk asks of rows all over the segment, and most of them live.
+  const Words any_died_;
   std::atomic<uint32_t> dead_{0};
 };
 

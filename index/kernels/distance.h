@@ -2,6 +2,9 @@
 #define VARVE_INDEX_KERNELS_DISTANCE_H_
 
 #include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
 
 namespace varve::index {
 
@@ -17,14 +20,45 @@ constexpr size_t PaddedDimension(size_t dimension) {
 // A function of two padded vectors of `n` floats, n a multiple of kVectorPadding.
 using VectorFunction = float (*)(const float* a, const float* b, size_t n);
 
+// Of each of `count` arrays of codes, out[j] = sum of (a[i] + 128) * b[j][i] over n codes, n at most
+// 65,535. Shifted so that one factor has no sign, which is what the instructions for it ask for; how the
+// shift is made good again: see CodeSpace. Reads no byte beyond the n codes, from any alignment.
+using CodeDotsFunction = void (*)(const int8_t* a, const int8_t* const* b, size_t count, size_t n,
+                                  int32_t* out);
+
+// What no element of a vector less its center is taken to be beyond, so that the difference of two such
+// elements is a float32 still.
+inline constexpr float kCenteredMax = 8e37f;
+
+// The least and the greatest x[i] - center[i] of n.
+struct Range {
+  float low = 0, high = 0;
+};
+using RangeFunction = Range (*)(const float* x, const float* center, size_t n);
+
+// codes[i] = (x[i] - center[i] - low) * steps_per_unit, rounded, at most 255, less 128.
+struct CodeSums {
+  int32_t codes = 0;       // sum of codes[i]
+  float times_center = 0;  // sum of codes[i] * center[i]
+};
+using EncodeFunction = CodeSums (*)(const float* x, const float* center, size_t n, float low,
+                                    float steps_per_unit, int8_t* codes);
+
 struct Kernels {
+  std::string_view name;       // of the instruction set
   VectorFunction squared_l2;   // sum of (a[i] - b[i])^2
   VectorFunction negated_dot;  // minus the sum of a[i] * b[i]
+  CodeDotsFunction code_dots;
+  RangeFunction range;
+  EncodeFunction encode;
 };
 
-// The best kernels that this machine can run, chosen anew at each call: keep what it returns.
-// Sums are taken in float32, in an order of the kernel's own.
-Kernels BestKernels();
+// All that this machine can run, best first. Sums of floats are taken in float32, in an order of the
+// kernel's own. Thread-safe.
+const std::vector<Kernels>& SupportedKernels();
+
+// The first of them.
+const Kernels& BestKernels();
 
 }  // namespace varve::index
 
