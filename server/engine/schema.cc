@@ -51,7 +51,11 @@ absl::Status ValidateField(const FieldSchema& field) {
                                    options.parallel_insert_threshold, 1, 1'000'000'000));
   VARVE_RETURN_IF_ERROR(CheckRange(field.name, "max_unindexed_rows", options.max_unindexed_rows,
                                    1'000, 1'000'000'000));
-  return CheckRange(field.name, "tombstone_rebuild_pct", options.tombstone_rebuild_pct, 1, 100);
+  VARVE_RETURN_IF_ERROR(
+      CheckRange(field.name, "tombstone_rebuild_pct", options.tombstone_rebuild_pct, 1, 100));
+  return CheckRange(field.name, "quantization", static_cast<uint64_t>(options.quantization),
+                    static_cast<uint64_t>(index::Quantization::kInt8),
+                    static_cast<uint64_t>(index::Quantization::kNone));
 }
 
 Json ToJson(const FieldSchema& field) {
@@ -67,7 +71,8 @@ Json ToJson(const FieldSchema& field) {
           {"parallel_insert_threshold", options.parallel_insert_threshold},
           {"max_unindexed_rows", options.max_unindexed_rows},
           {"tombstone_rebuild_pct", options.tombstone_rebuild_pct},
-          {"auto_compaction", options.auto_compaction}};
+          {"auto_compaction", options.auto_compaction},
+          {"quantization", static_cast<int>(options.quantization)}};
 }
 
 // Throws Json::exception when a member is missing or of another type.
@@ -87,6 +92,8 @@ FieldSchema FieldFromJson(const Json& json) {
   field.index.tombstone_rebuild_pct =
       json.value("tombstone_rebuild_pct", field.index.tombstone_rebuild_pct);
   field.index.auto_compaction = json.value("auto_compaction", field.index.auto_compaction);
+  field.index.quantization = static_cast<index::Quantization>(
+      json.value("quantization", static_cast<int>(field.index.quantization)));
   return field;
 }
 
@@ -121,6 +128,7 @@ void Apply(const IndexOptionsUpdate& update, index::IndexOptions* options) {
   set(update.max_unindexed_rows, &options->max_unindexed_rows);
   set(update.tombstone_rebuild_pct, &options->tombstone_rebuild_pct);
   set(update.auto_compaction, &options->auto_compaction);
+  set(update.quantization, &options->quantization);
 }
 
 absl::Status ValidateSchema(const NamespaceSchema& schema) {

@@ -53,6 +53,7 @@ struct IndexOptionsUpdate {
   std::optional<uint32_t> max_unindexed_rows;
   std::optional<uint32_t> tombstone_rebuild_pct;
   std::optional<bool> auto_compaction;
+  std::optional<index::Quantization> quantization;
 };
 
 void Apply(const IndexOptionsUpdate& update, index::IndexOptions* options);

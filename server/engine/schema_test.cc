@@ -59,12 +59,24 @@ TEST(SchemaTest, WhatIsStoredIsReadBack) {
                             .ef_search = 90,
                             .segment_size_threshold = 7000,
                             .parallel_insert_threshold = 3,
-                            .max_unindexed_rows = 5000};
+                            .max_unindexed_rows = 5000,
+                            .quantization = index::Quantization::kNone};
   const auto parsed = ParseSchema(SerializeSchema(schema));
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   EXPECT_EQ(SerializeSchema(*parsed), SerializeSchema(schema));
   EXPECT_EQ(parsed->fields[0].index.segment_size_threshold, 7000u);
+  EXPECT_EQ(parsed->fields[0].index.quantization, index::Quantization::kNone);
   EXPECT_EQ(parsed->create_time, schema.create_time);
+}
+
+TEST(SchemaTest, ASchemaOfBeforeAnOptionWasThereHasItsDefault) {
+  std::string stored = SerializeSchema(Valid());
+  const std::string member = ",\"quantization\":1";
+  ASSERT_NE(stored.find(member), std::string::npos) << stored;
+  stored.erase(stored.find(member), member.size());
+  const auto parsed = ParseSchema(stored);
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->fields[0].index.quantization, index::Quantization::kInt8);
 }
 
 TEST(SchemaTest, StoredBytesThatAreNotASchemaAreDataLoss) {

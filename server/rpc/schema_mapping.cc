@@ -1,5 +1,6 @@
 #include "server/rpc/schema_mapping.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -73,6 +74,7 @@ void EncodeIndexOptions(const index::IndexOptions& in, v1::IndexOptions* out) {
   out->set_max_unindexed_rows(in.max_unindexed_rows);
   out->set_tombstone_rebuild_pct(in.tombstone_rebuild_pct);
   out->set_auto_compaction(in.auto_compaction);
+  out->set_quantization(static_cast<v1::Quantization>(in.quantization));  // numbered alike
 }
 
 absl::StatusOr<engine::FieldSchema> DecodeField(const v1::VectorField& in,
@@ -133,6 +135,10 @@ engine::IndexOptionsUpdate DecodeIndexOptions(const v1::IndexOptions& in) {
   if (in.has_max_unindexed_rows()) out.max_unindexed_rows = in.max_unindexed_rows();
   if (in.has_tombstone_rebuild_pct()) out.tombstone_rebuild_pct = in.tombstone_rebuild_pct();
   if (in.has_auto_compaction()) out.auto_compaction = in.auto_compaction();
+  if (in.quantization() != v1::QUANTIZATION_UNSPECIFIED) {
+    // One that this build does not know is refused with the schema.
+    out.quantization = static_cast<index::Quantization>(std::clamp<int>(in.quantization(), 0, 255));
+  }
   return out;
 }
 

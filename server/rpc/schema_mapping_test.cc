@@ -84,6 +84,19 @@ TEST(SchemaMappingTest, AnUpdateHoldsOnlyWhatIsSet) {
   EXPECT_EQ(update.ef_search, 100);
   EXPECT_FALSE(update.m.has_value());
   EXPECT_FALSE(update.max_unindexed_rows.has_value());
+  EXPECT_FALSE(update.quantization.has_value());
+}
+
+TEST(SchemaMappingTest, AQuantizationThatIsNotKnownIsNotTakenForOneThatIs) {
+  for (const int value : {3, 255, 256, 257, -1, 1 << 30}) {
+    v1::IndexOptions in;
+    in.set_quantization(static_cast<v1::Quantization>(value));
+    engine::NamespaceSchema schema{.name = "n", .fields = {{.dimension = 3}}};
+    Apply(DecodeIndexOptions(in), &schema.fields[0].index);
+    EXPECT_THAT(std::string(engine::ValidateSchema(schema).message()),
+                HasSubstr("quantization must be 1 to 2"))
+        << value;
+  }
 }
 
 }  // namespace

@@ -167,6 +167,9 @@ def test_compaction_options_are_shown_and_changed(varve, filled):
     varve("namespace", "update", ns, "--tombstone-rebuild-pct", 35, "--auto-compaction", "false")
     index = varve.json("namespace", "describe", ns)["index"]
     assert (index["tombstone_rebuild_pct"], index["auto_compaction"]) == (35, False)
+    assert index["quantization"] == "int8"
+    varve("namespace", "update", ns, "--quantization", "none")
+    assert varve.json("namespace", "describe", ns)["index"]["quantization"] == "none"
 
 
 def test_segments_and_stats_describe_the_index_and_the_server(varve, filled):

@@ -40,6 +40,8 @@ const std::vector<std::pair<std::string, DType>> kElementTypes = {{"f32", DType:
                                                                   {"bf16", DType::kBF16},
                                                                   {"u8", DType::kU8},
                                                                   {"i8", DType::kI8}};
+const std::vector<std::pair<std::string, client::Quantization>> kQuantizations = {
+    {"int8", client::Quantization::kInt8}, {"none", client::Quantization::kNone}};
 const std::vector<std::pair<std::string, IdType>> kIdTypes = {{"number", IdType::kNumber},
                                                               {"text", IdType::kText}};
 
@@ -55,8 +57,8 @@ std::vector<std::pair<std::string, std::optional<uint32_t>*>> Members(IndexOptio
 }
 
 // An option whose value is one of a few words.
-template <typename T>
-void AddChoice(CLI::App* verb, const std::string& name, T* value,
+template <typename Value, typename T>
+void AddChoice(CLI::App* verb, const std::string& name, Value* value,
                const std::vector<std::pair<std::string, T>>& choices, const std::string& help) {
   std::vector<std::string> words;
   for (const auto& choice : choices) words.push_back(choice.first);
@@ -88,6 +90,8 @@ void AddIndexOptions(CLI::App* verb, IndexOptions* index) {
       "Share of dead rows that has a segment rebuilt, 1 to 100");
   verb->add_option("--auto-compaction", index->auto_compaction,
                    "true or false: whether segments are merged and rebuilt in the background");
+  AddChoice(verb, "--quantization", &index->quantization, kQuantizations,
+            "int8 (default) or none: what graphs are built and walked on");
 }
 
 Json ToJson(const Namespace& space) {
@@ -103,6 +107,9 @@ Json ToJson(const Namespace& space) {
     if (*value) document["index"][name] = **value;
   }
   if (index.auto_compaction) document["index"]["auto_compaction"] = *index.auto_compaction;
+  if (index.quantization) {
+    document["index"]["quantization"] = client::QuantizationName(*index.quantization);
+  }
   return document;
 }
 
@@ -162,7 +169,7 @@ absl::Status Describe(const NamespaceOptions& options, Session& session) {
 }
 
 absl::Status Update(NamespaceOptions options, Session& session) {
-  bool any = options.index.auto_compaction.has_value();
+  bool any = options.index.auto_compaction.has_value() || options.index.quantization.has_value();
   for (const auto& [name, value] : Members(&options.index)) any = any || value->has_value();
   if (!any) return UsageError("name an option to change");
   VARVE_ASSIGN_OR_RETURN(Client* const client, session.client());

@@ -26,4 +26,8 @@ std::string_view IdTypeName(IdType type) {
   return "unknown";
 }
 
+std::string_view QuantizationName(Quantization quantization) {
+  return quantization == Quantization::kNone ? "none" : "int8";
+}
+
 }  // namespace varve::client

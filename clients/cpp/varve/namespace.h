@@ -28,6 +28,12 @@ enum class IdType { kUndecided, kNumber, kText };
 // "undecided", "number" or "text".
 std::string_view IdTypeName(IdType type);
 
+// What graphs are built and walked on: codes of one byte per element, or the float32 vectors themselves.
+enum class Quantization { kInt8, kNone };
+
+// "int8" or "none".
+std::string_view QuantizationName(Quantization quantization);
+
 // Options of a field's index. One without a value takes the server's default, or stays as it is.
 struct IndexOptions {
   std::optional<uint32_t> m;                          // links per node; 4 to 128
@@ -38,6 +44,7 @@ struct IndexOptions {
   std::optional<uint32_t> max_unindexed_rows;     // rows that may wait before ingest is held back
   std::optional<uint32_t> tombstone_rebuild_pct;  // dead share that has a segment rebuilt; 1 to 100
   std::optional<bool> auto_compaction;            // false: merging and rebuilding pause
+  std::optional<Quantization> quantization;       // of graphs begun afterwards
 };
 
 // One named vector of every record.

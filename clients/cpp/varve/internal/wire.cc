@@ -122,6 +122,10 @@ absl::StatusOr<VectorField> FieldFromWire(const v1::VectorField& in) {
     field.index.tombstone_rebuild_pct = index.tombstone_rebuild_pct();
   }
   if (index.has_auto_compaction()) field.index.auto_compaction = index.auto_compaction();
+  if (index.quantization() != v1::QUANTIZATION_UNSPECIFIED) {
+    field.index.quantization =
+        index.quantization() == v1::QUANTIZATION_NONE ? Quantization::kNone : Quantization::kInt8;
+  }
   return field;
 }
 
@@ -169,6 +173,10 @@ void ToWire(const IndexOptions& index, v1::IndexOptions* out) {
   if (index.max_unindexed_rows) out->set_max_unindexed_rows(*index.max_unindexed_rows);
   if (index.tombstone_rebuild_pct) out->set_tombstone_rebuild_pct(*index.tombstone_rebuild_pct);
   if (index.auto_compaction) out->set_auto_compaction(*index.auto_compaction);
+  if (index.quantization) {
+    out->set_quantization(*index.quantization == Quantization::kNone ? v1::QUANTIZATION_NONE
+                                                                     : v1::QUANTIZATION_INT8);
+  }
 }
 
 void ToWire(const Namespace& spec, v1::Namespace* out) {
