@@ -142,7 +142,9 @@ absl::Status Segment::Walk(const SegmentQuery& query, Vector vector, Links links
     return node < visible && tombstones_->LiveAt(node, query.sequence);
   };
   GraphWalk<Links> walk(&links, codes, code, nodes);
-  scratch.pool.Reset(query.ef);
+  // Codes may put some of the k nearest behind others: a walk that keeps just k would lose them.
+  const bool exact = codes.space->quantization() == Quantization::kNone;
+  scratch.pool.Reset(exact ? query.ef : std::max(query.ef, query.k + query.k / 4));
   VARVE_RETURN_IF_ERROR(
       walk.Search(walk.Descend(entry, 0), 0, accept, *query.control, &scratch.pool));
   scratch.pool.TakeAccepted(&scratch.found);
