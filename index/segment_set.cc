@@ -19,6 +19,9 @@ constexpr uint64_t kBacklogSegmentBytes = uint64_t{1} << 30;
 // What failed once (a full disk, say) is likely to fail again at once.
 constexpr absl::Duration kCompactionRetryDelay = absl::Seconds(30);
 
+// Commits that follow each other sooner are a stream's.
+constexpr absl::Duration kStreamingPause = absl::Milliseconds(50);
+
 std::shared_ptr<const SealedSegment> AsSealed(const std::shared_ptr<const Segment>& segment) {
   return std::dynamic_pointer_cast<const SealedSegment>(segment);
 }
@@ -89,6 +92,7 @@ void SegmentSet::Commit(uint64_t sequence, uint64_t next_row, const NewRows& add
   MutexLock lock(&mu_);
   for (const auto& active : unsealed_) active->Commit(active->size());
   Publish(sequence, next_row, before->live_rows + added.rows.size() - dead_rows.size());
+  last_commit_at_ = absl::Now();
   for (auto& active : std::exchange(to_seal_again_, {})) ScheduleSealing(std::move(active));
   Schedule();
 }
@@ -244,7 +248,7 @@ void SegmentSet::Schedule() {
   BeginCompaction();
   size_t wanted = 0;
   if (const uint64_t waiting = WaitingRows(); waiting > 0) {
-    wanted = waiting < options_.parallel_insert_threshold ? 1 : pool_->threads();
+    wanted = LinkersWanted(waiting);
   }
   if (in_gate_ && compaction_->HasWork()) {
     // Half of the threads, unless somebody waits for it.
@@ -257,6 +261,14 @@ void SegmentSet::Schedule() {
       if (auto set = weak.lock()) set->Task();
     });
   }
+}
+
+// A stream at full speed needs the cores itself, and is over the sooner; linked is what it brought
+// afterwards, all the same work. Unless it goes on until so much waits that it will be held back.
+size_t SegmentSet::LinkersWanted(uint64_t waiting) const {
+  if (waiting < options_.parallel_insert_threshold) return 1;
+  const bool streaming = absl::Now() - last_commit_at_ < kStreamingPause;
+  return streaming && waiting < options_.max_unindexed_rows / 2 ? 1 : pool_->threads();
 }
 
 void SegmentSet::Settle() {

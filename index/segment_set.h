@@ -146,6 +146,8 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   // --- Background work. ---
   uint64_t UnlinkedRows(uint64_t before_row) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t WaitingRows() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // How many tasks link, of rows that wait.
+  size_t LinkersWanted(uint64_t waiting) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // After any change: begins a compaction that is due, and brings the number of tasks in line with
   // what there is to do.
   void Schedule() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -204,6 +206,7 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   // Calls that are due, to be made without a lock.
   std::vector<absl::AnyInvocable<void()>> ready_ ABSL_GUARDED_BY(mu_);
 
+  absl::Time last_commit_at_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
   size_t tasks_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t turns_ ABSL_GUARDED_BY(mu_) = 0;
   std::shared_ptr<Compaction> compaction_ ABSL_GUARDED_BY(mu_);
