@@ -6,8 +6,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "absl/types/span.h"
-
 namespace varve::index {
 
 // A row of one segment and its distance from a query.
@@ -56,14 +54,10 @@ class CandidatePool {
 
   // The nearest candidate not taken yet; false when all are.
   bool TakeNext(uint32_t* ordinal) {
-    if (!PeekNext(ordinal)) return false;
-    entries_[next_].bits |= kTaken;
-    return true;
-  }
-  bool PeekNext(uint32_t* ordinal) {
     while (next_ < entries_.size() && (entries_[next_].bits & kTaken) != 0) ++next_;
     if (next_ == entries_.size()) return false;
     *ordinal = entries_[next_].bits & kOrdinal;
+    entries_[next_].bits |= kTaken;
     return true;
   }
 

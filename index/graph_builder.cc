@@ -8,8 +8,10 @@
 namespace varve::index {
 namespace {
 
-// Rows whose mean is the center of the codes.
-constexpr uint32_t kCenterRows = 1024;
+// What the center of the codes is the mean of: no more than is read in a millisecond, for rows are not
+// committed meanwhile.
+constexpr uint64_t kCenterRows = 1024;
+constexpr uint64_t kCenterElements = uint64_t{1} << 20;
 
 // Distances between candidates are worked out so many at a time: most that are dropped are dropped for
 // one of the first.
@@ -30,7 +32,8 @@ int LevelOf(uint32_t node, uint32_t m) {
 hwy::AlignedFreeUniquePtr<float[]> CenterOf(const RowSource& rows, uint32_t sample,
                                             const VectorSpace& space) {
   std::vector<const float*> vectors;
-  const uint32_t count = std::min(sample, kCenterRows);
+  const uint64_t count = std::min(
+      {uint64_t{sample}, kCenterRows, std::max(kCenterElements / space.dimension(), uint64_t{1})});
   for (uint64_t i = 0; i < count; ++i) {
     vectors.push_back(rows.vector(static_cast<uint32_t>(i * sample / count)));
   }

@@ -211,8 +211,18 @@ class Bench {
       set_->Commit(begin + 1, begin + rows.size(),
                    {.rows = rows, .labels = labels, .dtype = DType::kF32, .vectors = vectors}, {});
     }
-    while (set_->Progress(rows_).unindexed_rows > 0) absl::SleepFor(absl::Milliseconds(2));
+    WaitUntilLinked();
     return Seconds(begun);
+  }
+
+  // There is room for a row where none may wait when none waits.
+  void WaitUntilLinked() {
+    index::IndexOptions options = flags_.options;
+    options.max_unindexed_rows = 1;
+    set_->SetOptions(options);
+    std::promise<void> linked;
+    set_->WhenRoom([&] { linked.set_value(); });
+    linked.get_future().wait();
   }
 
   double Compact() {
