@@ -208,14 +208,14 @@ void SegmentSet::SetOptions(const IndexOptions& options) {
 }
 
 void SegmentSet::Stop(absl::Status why) {
-  storage_->Close();
   {
     MutexLock lock(&mu_);
     stopped_.Update(std::move(why));
     compaction_ = nullptr;
     LeaveGate();
   }
-  Settle();
+  Settle();  // before the storage is closed: who waits is told why, not that a write was refused
+  storage_->Close();
 }
 
 bool SegmentSet::damaged() const {
@@ -353,6 +353,7 @@ void SegmentSet::Seal(const std::shared_ptr<ActiveSegment>& active) {
   const absl::Status status = WriteSealed(active);
   if (status.ok()) return;
   MutexLock lock(&mu_);
+  if (!stopped_.ok()) return;
   to_seal_again_.push_back(active);
   EndFlushes(kAllSegments, status);
 }
