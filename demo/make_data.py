@@ -18,7 +18,7 @@ import numpy as np
 DATA = pathlib.Path(__file__).resolve().parent / "data"
 NEIGHBORS = 100
 PASSAGE_SOURCE = "wsdot-spec"
-PASSAGE_DIVISIONS = ("Division 8", "Division 9")
+PASSAGE_DIVISION = "Division 9"
 
 
 def read_passages(path: pathlib.Path) -> list[dict]:
@@ -51,7 +51,7 @@ def make_sift(source: pathlib.Path, target: pathlib.Path) -> None:
 
 
 def make_passages(source: pathlib.Path, target: pathlib.Path) -> None:
-    """The passages of two divisions, as float16; the ground truth is computed over these values."""
+    """The passages of one division, as float16; the ground truth is computed over these values."""
     target.mkdir(parents=True, exist_ok=True)
     vectors = {}
     for part, meta in (("base", "meta"), ("queries", "queries_meta")):
@@ -59,7 +59,7 @@ def make_passages(source: pathlib.Path, target: pathlib.Path) -> None:
         rows = [
             row
             for row, p in enumerate(passages)
-            if p["source"] == PASSAGE_SOURCE and p["top"] in PASSAGE_DIVISIONS
+            if p["source"] == PASSAGE_SOURCE and p["top"] == PASSAGE_DIVISION
         ]
         vectors[part] = np.load(source / f"{part}.npy")[rows].astype(np.float16)
         np.save(target / f"{part}.npy", vectors[part])

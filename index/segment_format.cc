@@ -71,11 +71,6 @@ constexpr std::string_view SectionName(SectionKind kind) {
   return "unknown";
 }
 
-size_t SectionsOf(const SegmentHeader& header) {
-  return header.format_version < static_cast<uint16_t>(SegmentFormatVersion::kCodes) ? 7
-                                                                                     : kSections;
-}
-
 // One file being read: makes errors that name it, and views of its parts.
 class Parser {
  public:
@@ -121,14 +116,15 @@ class Parser {
     VARVE_RETURN_IF_ERROR(CheckRange("m", header->m, 1, kLinksMax));
     VARVE_RETURN_IF_ERROR(CheckRange("entry node", header->entry_node, 0, header->rows - 1));
     VARVE_RETURN_IF_ERROR(CheckRange("entry level", header->entry_level, 0, kGraphLevelMax));
-    const bool may_have_codes = SectionsOf(*header) == kSections;
+    const bool may_have_codes = SectionsOf(header->format_version) == kSections;
     return CheckRange("quantization", header->quantization, may_have_codes ? 1 : 0,
                       may_have_codes ? 2 : 0);
   }
 
   absl::Status ReadTable(const SegmentHeader& header, const SegmentFooter& footer,
                          std::vector<SectionEntry>* table) const {
-    const size_t sections = SectionsOf(header), table_bytes = sections * sizeof(SectionEntry);
+    const size_t sections = SectionsOf(header.format_version),
+                 table_bytes = sections * sizeof(SectionEntry);
     if (file_.size() < kFileBytesMin + table_bytes) {
       return Damaged("has ", file_.size(), " bytes, no room for its table");
     }

@@ -58,6 +58,13 @@ enum class SectionKind : uint32_t {
 };
 inline constexpr size_t kSections = 9;
 
+// The sections that a file of a version has: the first so many.
+constexpr size_t SectionsOf(uint16_t format_version) {
+  return format_version < static_cast<uint16_t>(SegmentFormatVersion::kCodes)
+             ? static_cast<size_t>(SectionKind::kVectors)
+             : kSections;
+}
+
 struct SectionEntry {
   uint32_t kind;
   uint32_t crc32c;  // of the section's bytes

@@ -380,7 +380,9 @@ TEST(SegmentSetTest, ARebuildDropsScatteredDeadRowsAndKeepsRecall) {
 
 // Of a line, a stretch goes: what is nearest to the middle of the gap lies on both sides of it.
 TEST(SegmentSetTest, ARebuildLeadsAcrossTheGapThatDeletedNeighboursLeave) {
-  Fixture fixture(Metric::kL2, 4, {.m = 8, .ef_construction = 40, .segment_size_threshold = 1000});
+  // One thread: on a line whose vectors come in order, the link across depends on who is linked first.
+  Fixture fixture(Metric::kL2, 4, {.m = 8, .ef_construction = 40, .segment_size_threshold = 1000},
+                  /*threads=*/1);
   std::vector<std::vector<float>> line(1000, std::vector<float>(4));
   for (size_t i = 0; i < line.size(); ++i) line[i][0] = static_cast<float>(i);
   fixture.Add(line);

@@ -51,9 +51,7 @@ class SpoiltSegment {
   }
 
  private:
-  size_t TableBytes() {
-    return (header().format_version == 1 ? 7 : kSections) * sizeof(SectionEntry);
-  }
+  size_t TableBytes() { return SectionsOf(header().format_version) * sizeof(SectionEntry); }
 
   std::string bytes_;
 };

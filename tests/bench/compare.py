@@ -99,14 +99,8 @@ def plain_server(directory: pathlib.Path):
         process.wait()
 
 
-def anonymous_bytes(server: Varved) -> int:
-    """Resident memory without the pages of files, which the system may drop."""
-    status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
-    (line,) = [line for line in status.splitlines() if line.startswith("RssAnon")]
-    return int(line.split()[1]) * 1024
-
-
 def disk_bytes(directory: pathlib.Path) -> int:
+    """What is left when the server has ended: no logs of writes, which it may still keep meanwhile."""
     return sum(path.stat().st_blocks * 512 for path in directory.rglob("*") if path.is_file())
 
 
@@ -121,10 +115,10 @@ def over_wire(vectors: Set) -> dict:
             directory = pathlib.Path(scratch) / f"varve{i}"
             directory.mkdir()
             with Varved(directory) as server:
-                before = anonymous_bytes(server)
+                before = server.memory_bytes()
                 efs = [] if i == ROUNDS - 1 else ["--ef=10", "--rounds=1"]
                 result = run("wire_bench", f"--server={server.address}", *vectors.flags(), *efs)
-                result["memory"] = anonymous_bytes(server) - before
+                result["memory"] = server.memory_bytes() - before
             result["disk"] = disk_bytes(directory)
             acknowledged.append(result["acknowledged_s"])
             indexed.append(result["indexed_s"])

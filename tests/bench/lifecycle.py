@@ -70,13 +70,6 @@ def wait_settled(api: Api, namespace: str) -> None:
         time.sleep(0.2)
 
 
-def memory_bytes(server: Varved, kind="RssAnon") -> int:
-    """VmRSS: all that is resident. RssAnon: without the pages of files, which the system may drop."""
-    status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
-    (line,) = [line for line in status.splitlines() if line.startswith(kind)]
-    return int(line.split()[1]) * 1024
-
-
 def churn(folder: pathlib.Path, rounds: int) -> None:
     base = np.load(folder / "base.npy", mmap_mode="r").astype("<f4")
     queries = np.load(folder / "queries.npy").astype("<f4")[:200]
@@ -118,7 +111,7 @@ def measure(server: Varved, api: Api, queries: np.ndarray) -> tuple[float, int, 
     wait_settled(api, "n")
     truth = search(api, "n", queries, exact=True)
     return (recall(search(api, "n", queries), truth), api.stats().disk_bytes,
-            memory_bytes(server, "VmRSS"), memory_bytes(server), len(api.segments("n")))
+            server.memory_bytes("VmRSS"), server.memory_bytes(), len(api.segments("n")))
 
 
 def clustered(rows: int, dimension: int, seed: int) -> np.ndarray:
@@ -259,13 +252,13 @@ def namespaces(count: int) -> None:
                 started = time.monotonic() - began
                 with Api(server.address) as api:
                     time.sleep(15)  # until freed memory has gone back
-                    closed = memory_bytes(server)
+                    closed = server.memory_bytes()
                     began = time.monotonic()
                     api.search(f"n{number // 2}", vectors[0])
                     first = time.monotonic() - began
                     for i in range(number):
                         api.search(f"n{i}", vectors[0])
-                    opened = memory_bytes(server)
+                    opened = server.memory_bytes()
         say(f"{number:,} namespaces: made / started / first search, s",
             f"{made:.1f} / {started:.2f} / {first:.3f}")
         say(f"{number:,} namespaces: memory after start / all open, MB",

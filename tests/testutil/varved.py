@@ -89,6 +89,12 @@ class Varved:
         """What `varve --json` prints for these arguments."""
         return json.loads(self.run("--json", *arguments).stdout)
 
+    def memory_bytes(self, kind: str = "RssAnon") -> int:
+        """VmRSS: all that is resident. RssAnon: without the pages of files, which may be dropped."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        (line,) = [line for line in status.splitlines() if line.startswith(kind)]
+        return int(line.split()[1]) * 1024
+
     def _end(self, how: signal.Signals) -> int:
         if self.process is None:
             return 0
