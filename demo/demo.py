@@ -82,7 +82,7 @@ def run_set(server: Varved, vectors: VectorSet, folder: pathlib.Path) -> tuple[F
     dimension = vectors.base.shape[1]
     varve(
         server, "namespace", "create", vectors.name, "--dimension", dimension,
-        "--metric", vectors.metric,
+        "--metric", vectors.metric, "--element-type", DTYPES[vectors.base.dtype.name],
     )  # fmt: skip
     ingest = varve(server, "ingest", vectors.name, "--input", vectors.base_path, "--wait-indexed")
     found = search(server, vectors, folder / "found.npy")

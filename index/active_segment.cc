@@ -12,7 +12,7 @@ namespace varve::index {
 ActiveSegment::ActiveSegment(uint64_t id, VectorSpace space, const IndexOptions& options,
                              uint32_t capacity)
     : Segment(id, space, std::make_shared<Tombstones>(capacity)),
-      rows_(space.dimension(), capacity),
+      rows_(space.row_bytes(), capacity),
       options_(options) {}
 
 void ActiveSegment::Commit(uint32_t rows) {

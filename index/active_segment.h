@@ -63,7 +63,7 @@ class ActiveSegment final : public Segment {
   uint32_t size() const override { return rows_.size(); }
   uint64_t row(uint32_t ordinal) const override { return rows_.row(ordinal); }
   std::string_view label(uint32_t ordinal) const override { return rows_.label(ordinal); }
-  const float* vector(uint32_t ordinal) const override { return rows_.vector(ordinal); }
+  const char* vector(uint32_t ordinal) const override { return rows_.vector(ordinal); }
 
  private:
   // Rows from which on a graph is grown: about where walking one begins to beat scanning.

@@ -33,7 +33,7 @@ size_t TailBegin(size_t dimension) {
 }  // namespace
 
 CodeSpace::CodeSpace(const VectorSpace& space, Quantization quantization, const float* center)
-    : space_(space),
+    : space_(space.metric(), space.dimension(), DType::kF32),
       quantization_(quantization),
       center_(center),
       code_bytes_(CodeBytes(quantization, space.dimension())),
@@ -53,12 +53,13 @@ size_t CodeSpace::CodeBytes(Quantization quantization, size_t dimension) {
   return (bytes + kCodeAlignment - 1) / kCodeAlignment * kCodeAlignment;
 }
 
-void CodeSpace::Center(const VectorSpace& space, absl::Span<const float* const> vectors,
-                       float* out) {
+void CodeSpace::Center(const VectorSpace& space, absl::Span<const char* const> rows, float* out) {
   std::fill_n(out, space.padded_dimension(), 0.0f);
-  if (vectors.empty()) return;
-  const double share = 1.0 / static_cast<double>(vectors.size());
-  for (const float* vector : vectors) {
+  if (rows.empty()) return;
+  const double share = 1.0 / static_cast<double>(rows.size());
+  RowReader reader(space);
+  for (const char* row : rows) {
+    const float* const vector = reader.Read(row);
     for (size_t i = 0; i < space.dimension(); ++i) {
       out[i] += static_cast<float>(vector[i] * share);
     }
@@ -125,10 +126,7 @@ void CodeSpace::Distances(const Query& query, const char* const* codes, size_t c
                           float* out) const {
   if (quantization_ == Quantization::kNone) {
     const auto* const vector = reinterpret_cast<const float*>(query.code);
-    for (size_t i = 0; i < count; ++i) {
-      out[i] = space_.RawDistance(vector, reinterpret_cast<const float*>(codes[i]));
-    }
-    return;
+    return space_.Distances(vector, codes, count, out);
   }
   const size_t n = space_.dimension();
   const auto* const query_codes = reinterpret_cast<const int8_t*>(query.code);

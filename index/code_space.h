@@ -36,7 +36,7 @@ static_assert(sizeof(CodeTail) == 20);
 //   x[i] ~ center[i] + scale * code[i] + offset,   code[i] in -128 ... 127
 //
 // The distance of two such vectors comes down to one dot product of their codes and a few numbers of
-// each, which lie behind the codes (CodeTail). With kNone the code is the float32 vector itself.
+// each, which lie behind the codes (CodeTail). With kNone the code is the vector as float32.
 //
 // Immutable; copy it freely. Thread-safe.
 class CodeSpace {
@@ -44,14 +44,14 @@ class CodeSpace {
   // `center`: padded_dimension() floats that outlive this, as Center makes them; null with kNone.
   CodeSpace(const VectorSpace& space, Quantization quantization, const float* center);
 
-  // The mean of some vectors, for a CodeSpace: any center is right, a near one makes for exact codes.
-  static void Center(const VectorSpace& space, absl::Span<const float* const> vectors, float* out);
+  // The mean of some rows, for a CodeSpace: any center is right, a near one makes for exact codes.
+  static void Center(const VectorSpace& space, absl::Span<const char* const> rows, float* out);
 
   // The bytes of a code, a multiple of kCodeAlignment.
   size_t code_bytes() const { return code_bytes_; }
   static size_t CodeBytes(Quantization quantization, size_t dimension);
 
-  // Makes the code of a vector (as VectorSpace::Load makes it). `code` is aligned to kCodeAlignment.
+  // Makes the code of a vector (as VectorSpace::LoadQuery makes it). `code` is aligned to kCodeAlignment.
   void Encode(const float* vector, char* code) const;
 
   // One side of a comparison, prepared. Refers to its code.
@@ -81,7 +81,7 @@ class CodeSpace {
  private:
   CodeTail TailOf(const char* code) const;
 
-  VectorSpace space_;
+  VectorSpace space_;  // of float32
   Quantization quantization_;
   const float* center_;
   double center_sum_ = 0;

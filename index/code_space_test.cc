@@ -16,7 +16,7 @@ constexpr Metric kMetrics[] = {Metric::kL2, Metric::kCosine, Metric::kDot};
 using Vector = hwy::AlignedFreeUniquePtr<float[]>;
 
 Vector Load(const VectorSpace& space, const std::vector<float>& values) {
-  return space.Load(DType::kF32, reinterpret_cast<const char*>(values.data()));
+  return space.LoadQuery(DType::kF32, reinterpret_cast<const char*>(values.data()));
 }
 
 std::vector<float> Random(size_t dimension, float mean, float deviation, std::mt19937* random) {
@@ -34,6 +34,8 @@ struct Code {
   hwy::AlignedFreeUniquePtr<char[]> bytes;
 };
 
+const char* AsRow(const Vector& vector) { return reinterpret_cast<const char*>(vector.get()); }
+
 float Distance(const CodeSpace& space, const float* a, const float* b) {
   const Code code_a(space, a), code_b(space, b);
   return space.Distance(space.Prepare(code_a.bytes.get()), code_b.bytes.get());
@@ -43,7 +45,7 @@ TEST(CodeSpaceTest, DistancesAreOffByNoMoreThanTheErrorSaysButForAFew) {
   std::mt19937 random(1);
   for (const Metric metric : kMetrics) {
     for (const size_t dimension : {3, 17, 100, 128, 300, 784, 1100}) {
-      const VectorSpace space(metric, dimension);
+      const VectorSpace space(metric, dimension, DType::kF32);
       const Vector center = Load(space, Random(dimension, 0.5f, 0.2f, &random));
       const CodeSpace codes(space, Quantization::kInt8, center.get());
       int beyond = 0;
@@ -54,7 +56,7 @@ TEST(CodeSpaceTest, DistancesAreOffByNoMoreThanTheErrorSaysButForAFew) {
         const Code code_a(codes, a.get()), code_b(codes, b.get());
         const CodeSpace::Query query = codes.Prepare(code_a.bytes.get());
         const float got = codes.Distance(query, code_b.bytes.get());
-        const float wanted = space.RawDistance(a.get(), b.get());
+        const float wanted = space.RawDistance(a.get(), AsRow(b));
         const float error = codes.Error(query, code_b.bytes.get(), got);
         // Float32 sums have errors of their own, which count where codes are exact.
         if (std::abs(got - wanted) > error + 1e-5f * static_cast<float>(dimension)) ++beyond;
@@ -67,13 +69,13 @@ TEST(CodeSpaceTest, DistancesAreOffByNoMoreThanTheErrorSaysButForAFew) {
 TEST(CodeSpaceTest, ACenterFarFromZeroCostsNoPrecision) {
   std::mt19937 random(2);
   constexpr size_t kDimension = 64;
-  const VectorSpace space(Metric::kL2, kDimension);
+  const VectorSpace space(Metric::kL2, kDimension, DType::kF32);
   const Vector a = Load(space, Random(kDimension, 10'000, 1, &random));
   const Vector b = Load(space, Random(kDimension, 10'000, 1, &random));
   auto center = hwy::AllocateAligned<float>(space.padded_dimension());
-  CodeSpace::Center(space, {a.get(), b.get()}, center.get());
+  CodeSpace::Center(space, {AsRow(a), AsRow(b)}, center.get());
   const CodeSpace codes(space, Quantization::kInt8, center.get());
-  const float wanted = space.RawDistance(a.get(), b.get());
+  const float wanted = space.RawDistance(a.get(), AsRow(b));
   EXPECT_NEAR(Distance(codes, a.get(), b.get()), wanted, 0.02f * wanted);
 }
 
@@ -88,7 +90,7 @@ TEST(CodeSpaceTest, DegenerateVectorsHaveDistancesThatAreNumbersAndInOrder) {
   opposite[3] = kHuge;
   tiny_outlier[2] = kTiny;
   for (const Metric metric : {Metric::kL2, Metric::kDot}) {
-    const VectorSpace space(metric, kDimension);
+    const VectorSpace space(metric, kDimension, DType::kF32);
     const Vector center = Load(space, zeros);
     const CodeSpace codes(space, Quantization::kInt8, center.get());
     for (const auto& a : {zeros, ones, huge, tiny, outlier, opposite, tiny_outlier}) {
@@ -97,7 +99,7 @@ TEST(CodeSpaceTest, DegenerateVectorsHaveDistancesThatAreNumbersAndInOrder) {
       }
     }
   }
-  const VectorSpace space(Metric::kL2, kDimension);
+  const VectorSpace space(Metric::kL2, kDimension, DType::kF32);
   const Vector center = Load(space, zeros);
   const CodeSpace codes(space, Quantization::kInt8, center.get());
   const auto from_ones = [&](const std::vector<float>& other) {
@@ -113,7 +115,7 @@ TEST(CodeSpaceTest, ManyDistancesAtOnceAreThoseOfOneAtATime) {
   std::mt19937 random(4);
   constexpr size_t kDimension = 50, kCount = 150;
   for (const Quantization quantization : {Quantization::kInt8, Quantization::kNone}) {
-    const VectorSpace space(Metric::kDot, kDimension);
+    const VectorSpace space(Metric::kDot, kDimension, DType::kF32);
     const Vector center = Load(space, Random(kDimension, 0, 1, &random));
     const CodeSpace codes(space, quantization, center.get());
     std::vector<Code> rows;
@@ -131,11 +133,11 @@ TEST(CodeSpaceTest, ManyDistancesAtOnceAreThoseOfOneAtATime) {
 
 TEST(CodeSpaceTest, WithoutQuantizationDistancesAreTheVectorsOwn) {
   std::mt19937 random(5);
-  const VectorSpace space(Metric::kL2, 33);
+  const VectorSpace space(Metric::kL2, 33, DType::kF32);
   const CodeSpace codes(space, Quantization::kNone, nullptr);
   const Vector a = Load(space, Random(33, 0, 1, &random)),
                b = Load(space, Random(33, 0, 1, &random));
-  EXPECT_EQ(Distance(codes, a.get(), b.get()), space.RawDistance(a.get(), b.get()));
+  EXPECT_EQ(Distance(codes, a.get(), b.get()), space.RawDistance(a.get(), AsRow(b)));
 }
 
 }  // namespace

@@ -199,9 +199,10 @@ absl::Status Compaction::Verify(const SealedSegment& made) const {
     rows += input->size();
   }
   const uint64_t sample = std::min(kSampleQueries, rows);
+  RowReader reader(space_);
   size_t wanted = 0, before = 0, after = 0;
   for (uint64_t i = 0; i < sample; ++i) {
-    const float* query = InputVector(i * rows / sample);
+    const float* query = reader.Read(InputVector(i * rows / sample));
     const TopK<float> truth = NearestByScan(query);
     wanted += truth.size();
     before += CountWithin(truth, NearestBySearch(query, inputs, options_.ef_search));
@@ -245,7 +246,7 @@ TopK<float> Compaction::NearestBySearch(const float* query,
   return nearest;
 }
 
-const float* Compaction::InputVector(uint64_t position) const {
+const char* Compaction::InputVector(uint64_t position) const {
   size_t input = 0;
   for (; position >= inputs_[input]->size(); ++input) position -= inputs_[input]->size();
   return inputs_[input]->vector(static_cast<uint32_t>(position));

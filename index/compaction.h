@@ -73,7 +73,7 @@ class Compaction final : public RowSource {
   std::string_view label(uint32_t ordinal) const override {
     return Input(ordinal).label(kept_[ordinal].ordinal);
   }
-  const float* vector(uint32_t ordinal) const override {
+  const char* vector(uint32_t ordinal) const override {
     return Input(ordinal).vector(kept_[ordinal].ordinal);
   }
 
@@ -110,7 +110,7 @@ class Compaction final : public RowSource {
   void Keep(uint32_t input);
   void AdoptGraph(uint32_t input, uint32_t begin);
   // The vector of a row among those of all inputs.
-  const float* InputVector(uint64_t position) const;
+  const char* InputVector(uint64_t position) const;
   // How far the rows kept that are nearest to a query are from it: by a scan.
   TopK<float> NearestByScan(const float* query) const;
   // The same among the candidates that a search of `segments` finds.

@@ -31,14 +31,14 @@ int LevelOf(uint32_t node, uint32_t m) {
 
 hwy::AlignedFreeUniquePtr<float[]> CenterOf(const RowSource& rows, uint32_t sample,
                                             const VectorSpace& space) {
-  std::vector<const float*> vectors;
+  std::vector<const char*> sampled;
   const uint64_t count = std::min(
       {uint64_t{sample}, kCenterRows, std::max(kCenterElements / space.dimension(), uint64_t{1})});
   for (uint64_t i = 0; i < count; ++i) {
-    vectors.push_back(rows.vector(static_cast<uint32_t>(i * sample / count)));
+    sampled.push_back(rows.vector(static_cast<uint32_t>(i * sample / count)));
   }
   auto center = hwy::AllocateAligned<float>(space.padded_dimension());
-  CodeSpace::Center(space, vectors, center.get());
+  CodeSpace::Center(space, sampled, center.get());
   return center;
 }
 
@@ -47,6 +47,7 @@ hwy::AlignedFreeUniquePtr<float[]> CenterOf(const RowSource& rows, uint32_t samp
 GraphBuilder::GraphBuilder(const RowSource* rows, uint32_t capacity, uint32_t sample,
                            const VectorSpace& space, const IndexOptions& options)
     : rows_(rows),
+      space_(space),
       capacity_(capacity),
       m_(options.m),
       ef_construction_(options.ef_construction),
@@ -79,7 +80,10 @@ void GraphBuilder::SetLinks(uint32_t node, int level, absl::Span<const uint32_t>
   list[0].store(static_cast<uint32_t>(links.size()), std::memory_order_release);
 }
 
-void GraphBuilder::Encode(uint32_t node) { code_space_.Encode(rows_->vector(node), Code(node)); }
+void GraphBuilder::Encode(uint32_t node) {
+  RowReader reader(space_);
+  code_space_.Encode(reader.Read(rows_->vector(node)), Code(node));
+}
 
 void GraphBuilder::PrepareNode(uint32_t node, int level) {
   levels_.data()[node] = static_cast<uint8_t>(level);

@@ -106,6 +106,7 @@ class GraphBuilder {
                       absl::Span<const uint32_t> renumbered, std::vector<uint32_t>* out) const;
 
   const RowSource* const rows_;
+  const VectorSpace space_;
   const uint32_t capacity_;
   const uint32_t m_;
   const uint32_t ef_construction_;

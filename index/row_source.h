@@ -13,7 +13,7 @@ class RowSource {
   virtual ~RowSource() = default;
   virtual uint64_t row(uint32_t ordinal) const = 0;            // ascending with the ordinal
   virtual std::string_view label(uint32_t ordinal) const = 0;  // lives as long as the source
-  virtual const float* vector(uint32_t ordinal) const = 0;     // as VectorSpace::Load makes it
+  virtual const char* vector(uint32_t ordinal) const = 0;      // as VectorSpace::LoadRow makes it
 };
 
 }  // namespace varve::index

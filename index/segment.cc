@@ -89,12 +89,15 @@ absl::StatusOr<std::shared_ptr<const SealedSegment>> SealedSegment::Open(
     std::string_view file, std::string_view name, std::shared_ptr<const void> owner,
     const VectorSpace& space, std::shared_ptr<Tombstones> tombstones) {
   VARVE_ASSIGN_OR_RETURN(const SegmentLayout layout, ParseSegment(file, name));
-  if (layout.header.metric != static_cast<uint8_t>(space.metric()) ||
-      layout.header.dimension != space.dimension()) {
-    return absl::DataLossError(
-        StrCat("segment file ", name, ": is of metric ", layout.header.metric, " and dimension ",
-               layout.header.dimension, ", its field of ", static_cast<int>(space.metric()),
-               " and ", space.dimension()));
+  const SegmentHeader& header = layout.header;
+  if (header.metric != static_cast<uint8_t>(space.metric()) ||
+      header.dimension != space.dimension() ||
+      header.element_type != static_cast<uint8_t>(space.element_type())) {
+    return absl::DataLossError(StrCat("segment file ", name, ": is of metric ", header.metric,
+                                      ", dimension ", header.dimension, " and element type ",
+                                      header.element_type, ", its field of ",
+                                      static_cast<int>(space.metric()), ", ", space.dimension(),
+                                      " and ", static_cast<int>(space.element_type())));
   }
   return std::shared_ptr<const SealedSegment>(
       new SealedSegment(file, name, layout, std::move(owner), space, std::move(tombstones)));
@@ -102,8 +105,8 @@ absl::StatusOr<std::shared_ptr<const SealedSegment>> SealedSegment::Open(
 
 absl::Status SealedSegment::Search(const SegmentQuery& query, uint32_t visible,
                                    TopK<Candidate>* nearest) const {
-  const float* const vectors = layout_.vectors.data();
-  const size_t stride = space().padded_dimension();
+  const char* const vectors = layout_.vectors.data();
+  const size_t stride = space().row_bytes();
   const auto vector = [=](uint32_t ordinal) { return vectors + size_t{ordinal} * stride; };
   const GraphView& graph = layout_.graph;
   if (!WorthWalking(query, visible, graph.m())) return Scan(query, vector, 0, visible, nearest);
@@ -135,6 +138,7 @@ absl::StatusOr<SegmentFileSummary> WriteSegment(uint64_t segment_id, const Vecto
   SegmentEncoder encoder(sink);
   VARVE_RETURN_IF_ERROR(encoder.Begin({.segment_id = segment_id,
                                        .metric = space.metric(),
+                                       .element_type = space.element_type(),
                                        .dimension = static_cast<uint32_t>(space.dimension()),
                                        .rows = rows,
                                        .m = graph.view().m(),
@@ -148,17 +152,15 @@ absl::StatusOr<SegmentFileSummary> WriteSegment(uint64_t segment_id, const Vecto
   VARVE_RETURN_IF_ERROR(WriteArray(&encoder, SectionKind::kUpperLinks, graph.upper()));
   VARVE_RETURN_IF_ERROR(encoder.BeginSection(SectionKind::kVectors));
   for (uint32_t ordinal = 0; ordinal < rows; ++ordinal) {
-    VARVE_RETURN_IF_ERROR(encoder.Append(
-        AsBytes(absl::MakeConstSpan(source.vector(ordinal), space.padded_dimension()))));
+    VARVE_RETURN_IF_ERROR(encoder.Append({source.vector(ordinal), space.row_bytes()}));
   }
-  const bool has_codes = codes.space->quantization() != Quantization::kNone;
   VARVE_RETURN_IF_ERROR(encoder.BeginSection(SectionKind::kCenter));
-  if (has_codes) {
+  if (codes.space->quantization() != Quantization::kNone) {
     VARVE_RETURN_IF_ERROR(encoder.Append(
         AsBytes(absl::MakeConstSpan(codes.space->center(), space.padded_dimension()))));
   }
   VARVE_RETURN_IF_ERROR(encoder.BeginSection(SectionKind::kCodes));
-  if (has_codes) {
+  if (HasCodes(codes.space->quantization(), space.element_type())) {
     VARVE_RETURN_IF_ERROR(encoder.Append({codes.bytes, rows * codes.space->code_bytes()}));
   }
   return encoder.Finish();

@@ -27,7 +27,7 @@ namespace varve::index {
 
 // What every segment of a search is asked.
 struct SegmentQuery {
-  const float* vector = nullptr;  // as VectorSpace::Load makes it
+  const float* vector = nullptr;  // as VectorSpace::LoadQuery makes it
   size_t k = 0;                   // results wanted
   size_t ef = 0;                  // candidates a walk keeps; at least k
   bool exact = false;
@@ -48,9 +48,9 @@ struct SegmentInfo {
   uint64_t file_bytes = 0;
 };
 
-// Begins to fetch a vector; the rest of it follows of itself.
-inline void Prefetch(const float* vector) {
-  for (size_t line = 0; line < 4; ++line) __builtin_prefetch(vector + line * kVectorPadding);
+// Begins to fetch a row; the rest of it follows of itself.
+inline void Prefetch(const char* row) {
+  for (size_t line = 0; line < 4; ++line) __builtin_prefetch(row + line * 64);
 }
 
 // What a thread keeps between its walks.
@@ -120,13 +120,22 @@ template <typename Vector>
 absl::Status Segment::Scan(const SegmentQuery& query, Vector vector, uint32_t begin, uint32_t end,
                            TopK<Candidate>* nearest) const {
   constexpr uint32_t kRowsPerCheck = 4096;
+  constexpr size_t kRowsAtOnce = 16;
+  uint32_t ordinals[kRowsAtOnce];
+  const char* rows[kRowsAtOnce];
+  float distances[kRowsAtOnce];
   for (uint32_t stretch = begin; stretch < end; stretch += kRowsPerCheck) {
     VARVE_RETURN_IF_ERROR(query.control->Check());
     const uint32_t stretch_end = std::min(end, stretch + kRowsPerCheck);
-    for (uint32_t ordinal = stretch; ordinal < stretch_end; ++ordinal) {
-      if (!tombstones_->LiveAt(ordinal, query.sequence)) continue;
-      const Candidate candidate{space_.RawDistance(query.vector, vector(ordinal)), ordinal};
-      if (nearest->Wants(candidate)) nearest->Offer(candidate);
+    for (uint32_t ordinal = stretch; ordinal < stretch_end;) {
+      size_t count = 0;
+      for (; ordinal < stretch_end && count < kRowsAtOnce; ++ordinal) {
+        if (!tombstones_->LiveAt(ordinal, query.sequence)) continue;
+        ordinals[count] = ordinal;
+        rows[count++] = vector(ordinal);
+      }
+      space_.Distances(query.vector, rows, count, distances);
+      for (size_t i = 0; i < count; ++i) nearest->Offer({distances[i], ordinals[i]});
     }
   }
   return absl::OkStatus();
@@ -185,8 +194,8 @@ class SealedSegment final : public Segment {
 
   uint64_t row(uint32_t ordinal) const override { return layout_.rows[ordinal]; }
   std::string_view label(uint32_t ordinal) const override;
-  const float* vector(uint32_t ordinal) const override {
-    return layout_.vectors.data() + size_t{ordinal} * space().padded_dimension();
+  const char* vector(uint32_t ordinal) const override {
+    return layout_.vectors.data() + size_t{ordinal} * space().row_bytes();
   }
   const GraphView& graph() const { return layout_.graph; }
   CodeArray codes() const { return {&code_space_, codes_}; }
@@ -201,9 +210,7 @@ class SealedSegment final : public Segment {
         layout_(layout),
         owner_(std::move(owner)),
         code_space_(space, layout.quantization, layout.center.data()),
-        codes_(layout.quantization == Quantization::kNone
-                   ? reinterpret_cast<const char*>(layout.vectors.data())
-                   : layout.codes.data()) {}
+        codes_(layout.codes.data()) {}
 
   const std::string_view file_;
   const std::string name_;  // in errors

@@ -110,13 +110,14 @@ class Parser {
     VARVE_RETURN_IF_ERROR(CheckReserved("header", header->reserved));
     VARVE_RETURN_IF_ERROR(CheckRange("format version", header->format_version, 1, kNewestVersion));
     VARVE_RETURN_IF_ERROR(CheckRange("metric", header->metric, 1, 3));
-    VARVE_RETURN_IF_ERROR(CheckRange("vector encoding", header->vector_encoding, 1, 1));
     VARVE_RETURN_IF_ERROR(CheckRange("dimension", header->dimension, 1, kDimensionMax));
     VARVE_RETURN_IF_ERROR(CheckRange("rows", header->rows, 1, kRowsMax));
     VARVE_RETURN_IF_ERROR(CheckRange("m", header->m, 1, kLinksMax));
     VARVE_RETURN_IF_ERROR(CheckRange("entry node", header->entry_node, 0, header->rows - 1));
     VARVE_RETURN_IF_ERROR(CheckRange("entry level", header->entry_level, 0, kGraphLevelMax));
     const bool may_have_codes = SectionsOf(header->format_version) == kSections;
+    VARVE_RETURN_IF_ERROR(
+        CheckRange("element type", header->element_type, 1, may_have_codes ? 5 : 1));
     return CheckRange("quantization", header->quantization, may_have_codes ? 1 : 0,
                       may_have_codes ? 2 : 0);
   }
@@ -156,11 +157,17 @@ class Parser {
   // A section as an array of `count` Ts.
   template <typename T>
   absl::Status View(const SectionEntry& entry, uint64_t count, absl::Span<const T>* view) const {
-    if (entry.bytes != count * sizeof(T)) {
+    std::string_view bytes;
+    VARVE_RETURN_IF_ERROR(View(entry, count * sizeof(T), &bytes));
+    *view = {reinterpret_cast<const T*>(bytes.data()), count};
+    return absl::OkStatus();
+  }
+  absl::Status View(const SectionEntry& entry, uint64_t bytes, std::string_view* view) const {
+    if (entry.bytes != bytes) {
       return Damaged("section ", SectionName(static_cast<SectionKind>(entry.kind)), " has ",
-                     entry.bytes, " bytes, the header asks for ", count * sizeof(T));
+                     entry.bytes, " bytes, the header asks for ", bytes);
     }
-    *view = {reinterpret_cast<const T*>(file_.data() + entry.offset), count};
+    *view = file_.substr(entry.offset, bytes);
     return absl::OkStatus();
   }
 
@@ -187,7 +194,7 @@ absl::Status SegmentEncoder::Begin(const SegmentDescription& description) {
   header.magic = kHeaderMagic;
   header.format_version = kNewestVersion;
   header.metric = static_cast<uint8_t>(description.metric);
-  header.vector_encoding = static_cast<uint8_t>(VectorEncoding::kFloat32);
+  header.element_type = static_cast<uint8_t>(description.element_type);
   header.dimension = description.dimension;
   header.rows = description.rows;
   header.m = description.m;
@@ -260,26 +267,29 @@ absl::StatusOr<SegmentLayout> ParseSegment(std::string_view file, std::string_vi
   const uint64_t rows = header.rows, m = header.m;
   const uint64_t lists = section(SectionKind::kUpperLinks).bytes / ((1 + m) * sizeof(uint32_t));
   absl::Span<const uint32_t> base, upper_offsets, upper;
-  absl::Span<const char> labels;
   VARVE_RETURN_IF_ERROR(parser.View(section(SectionKind::kRows), rows, &layout.rows));
   VARVE_RETURN_IF_ERROR(
       parser.View(section(SectionKind::kLabelOffsets), rows + 1, &layout.label_offsets));
-  VARVE_RETURN_IF_ERROR(
-      parser.View(section(SectionKind::kLabels), section(SectionKind::kLabels).bytes, &labels));
+  VARVE_RETURN_IF_ERROR(parser.View(section(SectionKind::kLabels),
+                                    section(SectionKind::kLabels).bytes, &layout.labels));
   VARVE_RETURN_IF_ERROR(parser.View(section(SectionKind::kBaseLinks), rows * (1 + 2 * m), &base));
   VARVE_RETURN_IF_ERROR(parser.View(section(SectionKind::kUpperOffsets), rows, &upper_offsets));
   VARVE_RETURN_IF_ERROR(parser.View(section(SectionKind::kUpperLinks), lists * (1 + m), &upper));
-  VARVE_RETURN_IF_ERROR(parser.View(section(SectionKind::kVectors),
-                                    rows * PaddedDimension(header.dimension), &layout.vectors));
-  layout.labels = {labels.data(), labels.size()};
+  const auto element_type = static_cast<DType>(header.element_type);
+  const uint64_t row_bytes =
+      VectorSpace::RowBytes(static_cast<Metric>(header.metric), header.dimension, element_type);
+  VARVE_RETURN_IF_ERROR(
+      parser.View(section(SectionKind::kVectors), rows * row_bytes, &layout.vectors));
   if (header.quantization == static_cast<uint8_t>(Quantization::kInt8)) {
     layout.quantization = Quantization::kInt8;
-    const uint64_t code_bytes = CodeSpace::CodeBytes(layout.quantization, header.dimension);
-    absl::Span<const char> codes;
     VARVE_RETURN_IF_ERROR(parser.View(section(SectionKind::kCenter),
                                       PaddedDimension(header.dimension), &layout.center));
-    VARVE_RETURN_IF_ERROR(parser.View(section(SectionKind::kCodes), rows * code_bytes, &codes));
-    layout.codes = {codes.data(), codes.size()};
+  }
+  layout.codes = layout.vectors;
+  if (HasCodes(layout.quantization, element_type)) {
+    const uint64_t code_bytes = CodeSpace::CodeBytes(layout.quantization, header.dimension);
+    VARVE_RETURN_IF_ERROR(
+        parser.View(section(SectionKind::kCodes), rows * code_bytes, &layout.codes));
   }
   layout.graph = GraphView(header.m, {header.entry_node, static_cast<int>(header.entry_level)},
                            base, upper_offsets, upper);

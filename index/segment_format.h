@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "base/tensor.h"
 #include "index/graph.h"
 #include "index/options.h"
 
@@ -21,16 +22,15 @@ namespace varve::index {
 // On disk: never renumber, never reuse.
 enum class SegmentFormatVersion : uint16_t {
   kInitial = 1,
-  kCodes = 2,  // header.quantization, kCenter and kCodes
+  kCodes = 2,  // header.quantization, kCenter and kCodes; element types other than float32
 };
-enum class VectorEncoding : uint8_t { kFloat32 = 1 };
 
 // Segment file header, 64 bytes, little-endian.
 struct SegmentHeader {
   std::array<char, 8> magic;  // "VARVESEG"
   uint16_t format_version;    // a reader refuses versions newer than its own
   uint8_t metric;             // index::Metric
-  uint8_t vector_encoding;    // VectorEncoding
+  uint8_t element_type;       // DType
   uint32_t dimension;         // elements per vector, without padding
   uint32_t rows;              // at least 1
   uint32_t m;            // links per node in the upper levels; level 0 has room for twice as many
@@ -51,10 +51,10 @@ enum class SectionKind : uint32_t {
   kBaseLinks = 4,     // u32[rows][1 + 2 * m]: number of links, then links; level 0
   kUpperOffsets = 5,  // u32[rows]: first list of each node in kUpperLinks, in lists; ~0: none
   kUpperLinks = 6,    // u32[lists][1 + m]: levels 1, 2 ... of a node lie together
-  kVectors = 7,       // f32[rows][padded dimension]
-  // Since version 2; empty without quantization. See CodeSpace.
-  kCenter = 8,  // f32[padded dimension]
-  kCodes = 9,   // bytes[rows][CodeSpace::CodeBytes]
+  kVectors = 7,       // bytes[rows][VectorSpace::RowBytes]
+  // Since version 2. See CodeSpace.
+  kCenter = 8,  // f32[padded dimension]; empty without quantization
+  kCodes = 9,  // bytes[rows][CodeSpace::CodeBytes]; empty when the vectors are codes (see HasCodes)
 };
 inline constexpr size_t kSections = 9;
 
@@ -63,6 +63,11 @@ constexpr size_t SectionsOf(uint16_t format_version) {
   return format_version < static_cast<uint16_t>(SegmentFormatVersion::kCodes)
              ? static_cast<size_t>(SectionKind::kVectors)
              : kSections;
+}
+
+// Without quantization codes are float32, and so are most vectors: then nothing is kept twice.
+constexpr bool HasCodes(Quantization quantization, DType element_type) {
+  return quantization != Quantization::kNone || element_type != DType::kF32;
 }
 
 struct SectionEntry {
@@ -102,6 +107,7 @@ struct SegmentFileSummary {
 struct SegmentDescription {
   uint64_t segment_id = 0;
   Metric metric = Metric::kL2;
+  DType element_type = DType::kF32;
   uint32_t dimension = 0;
   uint32_t rows = 0;
   uint32_t m = 0;
@@ -139,10 +145,10 @@ struct SegmentLayout {
   absl::Span<const uint64_t> label_offsets;
   std::string_view labels;
   GraphView graph;
-  absl::Span<const float> vectors;
+  std::string_view vectors;
   Quantization quantization = Quantization::kNone;
   absl::Span<const float> center;
-  std::string_view codes;
+  std::string_view codes;  // the vectors, when they are codes
 };
 
 // Finds the parts of a file whose first byte is aligned to 64. Reads the header, the table and the

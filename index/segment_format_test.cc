@@ -36,14 +36,17 @@ class FiveRows final : public RowSource {
   }
   uint64_t row(uint32_t ordinal) const override { return 100 + 2 * ordinal; }
   std::string_view label(uint32_t ordinal) const override { return labels_[ordinal]; }
-  const float* vector(uint32_t ordinal) const override { return vectors_[ordinal]; }
+  const char* vector(uint32_t ordinal) const override {
+    return reinterpret_cast<const char*>(vectors_[ordinal]);
+  }
+  const float* floats(uint32_t ordinal) const { return vectors_[ordinal]; }
 
  private:
   const std::string labels_[kRows] = {"zero", "", "two", "three", "4"};
-  float vectors_[kRows][kVectorPadding];
+  alignas(kVectorAlignment) float vectors_[kRows][kVectorPadding];
 };
 
-VectorSpace Space() { return VectorSpace(Metric::kDot, kDimension); }
+VectorSpace Space() { return VectorSpace(Metric::kDot, kDimension, DType::kF32); }
 
 // A ring with a chord; nodes 1 and 3 are on level 1, node 3 on level 2.
 GraphArrays Ring() {
@@ -65,7 +68,7 @@ class FiveCodes {
         bytes_(hwy::AllocateAligned<char>(kRows * space_.code_bytes())) {
     const FiveRows rows;
     for (uint32_t i = 0; i < kRows; ++i) {
-      space_.Encode(rows.vector(i), bytes_.get() + i * space_.code_bytes());
+      space_.Encode(rows.floats(i), bytes_.get() + i * space_.code_bytes());
     }
   }
   CodeArray array() const { return {&space_, bytes_.get()}; }
@@ -148,7 +151,57 @@ TEST(SegmentFormatTest, WithoutQuantizationTheCodesAreTheVectors) {
   ASSERT_NE(segment, nullptr);
   ExpectFiveRows(*segment);
   EXPECT_EQ(segment->codes().space->quantization(), Quantization::kNone);
-  EXPECT_EQ(segment->codes()[3], reinterpret_cast<const char*>(segment->vector(3)));
+  EXPECT_EQ(segment->codes()[3], segment->vector(3));
+}
+
+// A file of the same rows as uint8.
+std::string EncodeBytes(Quantization quantization) {
+  struct Rows final : RowSource {
+    uint64_t row(uint32_t ordinal) const override { return rows.row(ordinal); }
+    std::string_view label(uint32_t ordinal) const override { return rows.label(ordinal); }
+    const char* vector(uint32_t ordinal) const override { return vectors[ordinal]; }
+    FiveRows rows;
+    char vectors[kRows][kVectorPadding] = {};
+  } bytes;
+  for (uint32_t i = 0; i < kRows; ++i) {
+    std::copy_n(bytes.rows.floats(i), kVectorPadding, bytes.vectors[i]);
+  }
+  StringSink sink;
+  const FiveCodes codes(quantization);
+  const VectorSpace space(Metric::kDot, kDimension, DType::kU8);
+  const auto written = WriteSegment(77, space, bytes, kRows, Ring(), codes.array(), &sink);
+  EXPECT_TRUE(written.ok()) << written.status();
+  return sink.contents();
+}
+
+TEST(SegmentFormatTest, VectorsOfAShortTypeAreKeptInItAndCodesAreWithThem) {
+  for (const Quantization quantization : {Quantization::kInt8, Quantization::kNone}) {
+    const std::string bytes = EncodeBytes(quantization);
+    EXPECT_TRUE(Read(bytes).ok()) << Read(bytes);
+    const auto file = std::make_shared<const AlignedBytes>(bytes);
+    const VectorSpace space(Metric::kDot, kDimension, DType::kU8);
+    const auto segment =
+        SealedSegment::Open(file->bytes, "x.seg", file, space, std::make_shared<Tombstones>(kRows));
+    ASSERT_TRUE(segment.ok()) << segment.status();
+    const FiveCodes codes(quantization);
+    for (uint32_t i = 0; i < kRows; ++i) {
+      const char wanted[] = {static_cast<char>(10 * i), static_cast<char>(10 * i + 1),
+                             static_cast<char>(10 * i + 2), 0};
+      EXPECT_EQ(std::memcmp((*segment)->vector(i), wanted, sizeof(wanted)), 0);
+      EXPECT_EQ(
+          std::memcmp((*segment)->codes()[i], codes.array()[i], codes.array().space->code_bytes()),
+          0);
+    }
+  }
+}
+
+TEST(SegmentFormatTest, AFileOfAnotherElementTypeIsNotTheFields) {
+  const auto file = std::make_shared<const AlignedBytes>(EncodeBytes(Quantization::kInt8));
+  const absl::Status status =
+      SealedSegment::Open(file->bytes, "x.seg", file, Space(), std::make_shared<Tombstones>(kRows))
+          .status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("element type 4"));
 }
 
 TEST(SegmentFormatTest, AFileOfVersionOneIsReadAsOneWithoutQuantization) {
@@ -195,7 +248,8 @@ TEST(SegmentFormatTest, EachLieWithARightChecksumIsDataLossAndNamed) {
       {[](Spoilt& f) { f.header().magic[0] = 'v'; }, "segment magic"},
       {[](Spoilt& f) { f.header().format_version = 0; }, "format version must be 1 to 2, is 0"},
       {[](Spoilt& f) { f.header().metric = 4; }, "metric must be 1 to 3, is 4"},
-      {[](Spoilt& f) { f.header().vector_encoding = 9; }, "vector encoding"},
+      {[](Spoilt& f) { f.header().element_type = 6; }, "element type must be 1 to 5, is 6"},
+      {[](Spoilt& f) { f.header().element_type = 3; }, "section vectors has 320 bytes"},
       {[](Spoilt& f) { f.header().dimension = 0; }, "dimension must be"},
       {[](Spoilt& f) { f.header().dimension = 17; }, "section vectors has"},
       {[](Spoilt& f) { f.header().rows = 0; }, "rows must be"},
@@ -249,7 +303,8 @@ TEST(SegmentFormatTest, ASearchOfADamagedGraphStaysWithinTheFile) {
   ASSERT_TRUE(segment.ok()) << segment.status();
   TopK<Candidate> nearest(1);
   const CallControl control;
-  const SegmentQuery query{.vector = (*segment)->vector(0), .k = 1, .ef = 1, .control = &control};
+  const FiveRows rows;
+  const SegmentQuery query{.vector = rows.floats(0), .k = 1, .ef = 1, .control = &control};
   EXPECT_TRUE((*segment)->Search(query, kRows, &nearest).ok());
 }
 

@@ -41,7 +41,9 @@ void Read(std::string_view bytes) {
   const auto layout = ParseSegment(file->bytes, "fuzz");
   if (!layout.ok()) return;
   VerifySegment(file->bytes, *layout, "fuzz").IgnoreError();
-  const VectorSpace space(static_cast<Metric>(layout->header.metric), layout->header.dimension);
+  const SegmentHeader& header = layout->header;
+  const VectorSpace space(static_cast<Metric>(header.metric), header.dimension,
+                          static_cast<DType>(header.element_type));
   const auto segment = SealedSegment::Open(file->bytes, "fuzz", file, space,
                                            std::make_shared<Tombstones>(layout->header.rows));
   if (segment.ok()) ReadAll(**segment);

@@ -6,27 +6,24 @@
 
 namespace varve::index {
 
-SegmentRows::SegmentRows(size_t dimension, size_t capacity)
-    : padded_dimension_(PaddedDimension(dimension)),
+SegmentRows::SegmentRows(size_t row_bytes, size_t capacity)
+    : row_bytes_(row_bytes),
       capacity_(capacity),
       blocks_((capacity + kBlockRows - 1) / kBlockRows) {}
 
-float* SegmentRows::Append(uint64_t row, std::string_view label) {
+char* SegmentRows::Append(uint64_t row, std::string_view label) {
   assert(size_ < capacity_);
   std::unique_ptr<Block>& block = blocks_[size_ / kBlockRows];
   if (block == nullptr) {
-    const size_t floats = kBlockRows * padded_dimension_;
     block = std::make_unique<Block>();
-    block->vectors = hwy::AllocateAligned<float>(floats);
-    memory_bytes_.fetch_add(sizeof(Block) + floats * sizeof(float), std::memory_order_relaxed);
+    block->vectors = hwy::AllocateAligned<char>(kBlockRows * row_bytes_);
+    memory_bytes_.fetch_add(sizeof(Block) + kBlockRows * row_bytes_, std::memory_order_relaxed);
   }
   const size_t slot = size_ % kBlockRows;
   block->rows[slot] = row;
   block->labels[slot] = label;
   ++size_;
-  float* vector = block->vectors.get() + slot * padded_dimension_;
-  std::fill_n(vector, padded_dimension_, 0.0f);
-  return vector;
+  return block->vectors.get() + slot * row_bytes_;
 }
 
 void SegmentRows::CopyLabels(std::vector<std::string_view>* labels) {

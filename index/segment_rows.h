@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "hwy/aligned_allocator.h"
-#include "index/kernels/distance.h"
 
 namespace varve::index {
 
@@ -22,13 +21,14 @@ namespace varve::index {
 // published to them (by SegmentSet's view), and what is published never moves.
 class SegmentRows {
  public:
-  SegmentRows(size_t dimension, size_t capacity);
+  // `row_bytes`: of a vector, see VectorSpace.
+  SegmentRows(size_t row_bytes, size_t capacity);
 
   // --- The writer's side. ---
 
-  // Takes the next ordinal for a row and returns where its vector goes: padded_dimension() zeroed
-  // floats to be filled before the row is published. `label` must come from CopyLabels.
-  float* Append(uint64_t row, std::string_view label);
+  // Takes the next ordinal for a row and returns where its vector goes, all bytes of it to be written
+  // before the row is published. `label` must come from CopyLabels.
+  char* Append(uint64_t row, std::string_view label);
   // Copies the labels of the rows to be appended next to memory of the segment's own and makes each
   // view point there.
   void CopyLabels(std::vector<std::string_view>* labels);
@@ -38,11 +38,10 @@ class SegmentRows {
 
   uint64_t row(uint32_t ordinal) const { return block(ordinal).rows[Slot(ordinal)]; }
   std::string_view label(uint32_t ordinal) const { return block(ordinal).labels[Slot(ordinal)]; }
-  const float* vector(uint32_t ordinal) const {
-    return block(ordinal).vectors.get() + Slot(ordinal) * padded_dimension_;
+  const char* vector(uint32_t ordinal) const {
+    return block(ordinal).vectors.get() + Slot(ordinal) * row_bytes_;
   }
   size_t capacity() const { return capacity_; }
-  size_t padded_dimension() const { return padded_dimension_; }
   size_t memory_bytes() const { return memory_bytes_.load(std::memory_order_relaxed); }
 
  private:
@@ -52,13 +51,13 @@ class SegmentRows {
   struct Block {
     std::array<uint64_t, kBlockRows> rows;
     std::array<std::string_view, kBlockRows> labels;
-    hwy::AlignedFreeUniquePtr<float[]> vectors;
+    hwy::AlignedFreeUniquePtr<char[]> vectors;
   };
 
   static size_t Slot(uint32_t ordinal) { return ordinal % kBlockRows; }
   const Block& block(uint32_t ordinal) const { return *blocks_[ordinal / kBlockRows]; }
 
-  const size_t padded_dimension_;
+  const size_t row_bytes_;
   const size_t capacity_;
   std::vector<std::unique_ptr<Block>> blocks_;  // sized once: readers index it while it is filled
   std::vector<std::unique_ptr<char[]>> label_chunks_;

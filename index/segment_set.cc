@@ -118,8 +118,8 @@ size_t SegmentSet::AppendToActive(ActiveSegment* active, const NewRows& added, s
   std::vector<std::string_view> labels(given.begin(), given.end());
   rows.CopyLabels(&labels);
   for (size_t i = 0; i < count; ++i) {
-    float* vector = rows.Append(added.rows[begin + i], labels[i]);
-    space_.Load(added.dtype, added.vectors[begin + i].data(), vector);
+    char* const vector = rows.Append(added.rows[begin + i], labels[i]);
+    space_.LoadRow(added.vectors[begin + i].data(), vector);
   }
   return count;
 }
@@ -140,8 +140,7 @@ std::shared_ptr<ActiveSegment> SegmentSet::ActiveWithRoom() {
 // A backlog of several segments' rows is linked into a single one as large as itself: rows that wait
 // by now would be merged into one before long.
 uint32_t SegmentSet::NextCapacity() const {
-  const uint64_t most =
-      std::min(kBacklogSegmentBytes / (space_.padded_dimension() * sizeof(float)), kSegmentRowsMax);
+  const uint64_t most = std::min(kBacklogSegmentBytes / space_.row_bytes(), kSegmentRowsMax);
   const uint64_t backlog = std::min(UnlinkedRows(kAllRows), most);
   const uint64_t threshold = options_.segment_size_threshold;
   return static_cast<uint32_t>(backlog < kCompactionFanIn * threshold ? threshold : backlog);

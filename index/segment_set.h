@@ -30,11 +30,10 @@ namespace varve::index {
 
 // New rows of one commit, column by column: row numbers (ascending, above all before), labels
 // (opaque bytes that a search gives back) and vectors. `vectors[i]` is the bytes of row i in
-// `dtype`, finite and, under cosine, not zero: the caller has checked.
+// the set's element type, finite and, under cosine, not zero: the caller has checked.
 struct NewRows {
   absl::Span<const uint64_t> rows;
   absl::Span<const std::string_view> labels;
-  DType dtype = DType::kF32;
   absl::Span<const std::string_view> vectors;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <future>
 #include <map>
 #include <memory>
@@ -25,29 +26,42 @@ using ::testing::IsEmpty;
 
 constexpr IndexOptions kSmallSegments = {.segment_size_threshold = 2000};
 
+// A vector's bytes in a set of that type; its numbers are such as an int8 can have, if it is one.
+std::string Elements(DType type, const std::vector<float>& vector) {
+  if (type == DType::kI8) {
+    std::string bytes;
+    for (float x : vector) bytes.push_back(static_cast<char>(static_cast<int8_t>(x)));
+    return bytes;
+  }
+  return {reinterpret_cast<const char*>(vector.data()), vector.size() * sizeof(float)};
+}
+
 // A segment set with a writer that numbers rows and commits as the engine does, and remembers
 // vectors so that answers can be checked against brute force.
 class Fixture {
  public:
-  Fixture(Metric metric, size_t dimension, const IndexOptions& options = {}, size_t threads = 2)
+  Fixture(Metric metric, size_t dimension, const IndexOptions& options = {}, size_t threads = 2,
+          DType element_type = DType::kF32)
       : dimension_(dimension),
         pool_(std::in_place, "test-index", threads),
-        set_(SegmentSet::Create(VectorSpace(metric, dimension), options, {&*pool_, &gate_},
-                                std::make_unique<MemorySegmentStorage>())) {}
+        set_(SegmentSet::Create(VectorSpace(metric, dimension, element_type), options,
+                                {&*pool_, &gate_}, std::make_unique<MemorySegmentStorage>())) {}
 
   // Commits vectors as new rows; returns the number of the first.
   uint64_t Add(const std::vector<std::vector<float>>& vectors,
                const std::vector<uint64_t>& dead_rows = {}) {
     const uint64_t first = next_row_;
     std::vector<uint64_t> rows;
-    std::vector<std::string> labels;
+    std::vector<std::string> labels, elements;
     std::vector<std::string_view> label_views, bytes;
     labels.reserve(vectors.size());
+    elements.reserve(vectors.size());
     for (const auto& vector : vectors) {
       rows.push_back(next_row_);
       labels.push_back("label-" + std::to_string(next_row_));
       label_views.push_back(labels.back());
-      bytes.emplace_back(reinterpret_cast<const char*>(vector.data()), dimension_ * sizeof(float));
+      elements.push_back(Elements(set_->space().element_type(), vector));
+      bytes.emplace_back(elements.back());
       live_[next_row_++] = vector;
     }
     for (uint64_t row : dead_rows) live_.erase(row);
@@ -60,7 +74,7 @@ class Fixture {
   std::vector<Neighbor> Search(const SegmentView& view, const std::vector<float>& query,
                                const SearchParams& params) const {
     const auto loaded =
-        set_->space().Load(DType::kF32, reinterpret_cast<const char*>(query.data()));
+        set_->space().LoadQuery(DType::kF32, reinterpret_cast<const char*>(query.data()));
     auto found = SearchView(set_->space(), view, loaded.get(), params, CallControl());
     EXPECT_TRUE(found.ok()) << found.status();
     return *std::move(found);
@@ -74,11 +88,11 @@ class Fixture {
 
   std::vector<uint64_t> BruteForce(const std::vector<float>& query, size_t k) const {
     std::vector<std::pair<float, uint64_t>> all;
-    const VectorSpace& space = set_->space();
-    const auto q = space.Load(DType::kF32, reinterpret_cast<const char*>(query.data()));
+    const VectorSpace space(set_->space().metric(), dimension_, DType::kF32);
+    const auto q = space.LoadQuery(DType::kF32, reinterpret_cast<const char*>(query.data()));
     for (const auto& [row, vector] : live_) {
-      const auto v = space.Load(DType::kF32, reinterpret_cast<const char*>(vector.data()));
-      all.emplace_back(space.RawDistance(q.get(), v.get()), row);
+      const auto v = space.LoadQuery(DType::kF32, reinterpret_cast<const char*>(vector.data()));
+      all.emplace_back(space.RawDistance(q.get(), reinterpret_cast<const char*>(v.get())), row);
     }
     std::sort(all.begin(), all.end());
     std::vector<uint64_t> rows;
@@ -391,6 +405,30 @@ TEST(SegmentSetTest, ARebuildLeadsAcrossTheGapThatDeletedNeighboursLeave) {
   fixture.Delete(dead);
   ASSERT_TRUE(fixture.Compact().ok());
   EXPECT_THAT(fixture.SearchRows({499.6f, 0, 0, 0}, {.k = 2, .ef = 16}), ElementsAre(701, 300));
+}
+
+TEST(SegmentSetTest, SegmentsOfAShortTypeAreSearchedAndMergedAsThoseOfFloatsAre) {
+  auto vectors = Clustered(6000, 16, 1), queries = Clustered(30, 16, 2);
+  for (auto* some : {&vectors, &queries}) {
+    for (auto& vector : *some) {
+      for (float& x : vector) x = std::clamp(std::round(20 * x), -128.0f, 127.0f);
+    }
+  }
+  for (const Metric metric : {Metric::kL2, Metric::kCosine, Metric::kDot}) {
+    for (const Quantization quantization : {Quantization::kInt8, Quantization::kNone}) {
+      SCOPED_TRACE(testing::Message() << "metric " << static_cast<int>(metric) << ", quantization "
+                                      << static_cast<int>(quantization));
+      IndexOptions options = kSmallSegments;
+      options.quantization = quantization;
+      Fixture fixture(metric, 16, options, /*threads=*/2, DType::kI8);
+      fixture.Add(vectors);
+      EXPECT_GT(fixture.Recall(queries, 10), 0.97);
+      const absl::Status compacted = fixture.Compact();
+      ASSERT_TRUE(compacted.ok()) << compacted;
+      EXPECT_EQ(fixture.set().Segments().size(), 1u);
+      EXPECT_GT(fixture.Recall(queries, 10), 0.97);
+    }
+  }
 }
 
 TEST(SegmentSetTest, PausedCompactionLeavesSegmentsAsTheyAreUntilItIsResumedOrAskedFor) {

@@ -2,34 +2,83 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <vector>
 
 namespace varve::index {
+namespace {
 
-VectorSpace::VectorSpace(Metric metric, size_t dimension)
-    : metric_(metric), dimension_(dimension), padded_dimension_(PaddedDimension(dimension)) {
-  const Kernels kernels = BestKernels();
+double Length(const float* vector, size_t dimension) {
+  double squares = 0;
+  for (size_t i = 0; i < dimension; ++i) squares += static_cast<double>(vector[i]) * vector[i];
+  return std::sqrt(squares);
+}
+
+}  // namespace
+
+VectorSpace::VectorSpace(Metric metric, size_t dimension, DType element_type)
+    : metric_(metric),
+      dimension_(dimension),
+      element_type_(element_type),
+      row_bytes_(RowBytes(metric, dimension, element_type)) {
+  const ElementKernels& kernels = BestKernels().Of(element_type);
   kernel_ = metric == Metric::kL2 ? kernels.squared_l2 : kernels.negated_dot;
 }
 
-void VectorSpace::Load(DType dtype, const char* bytes, float* out) const {
+size_t VectorSpace::RowBytes(Metric metric, size_t dimension, DType element_type) {
+  const size_t elements = PaddedDimension(dimension) * SizeOf(element_type);
+  const bool keeps_length = metric == Metric::kCosine && element_type != DType::kF32;
+  return elements + (keeps_length ? kVectorPadding : 0);
+}
+
+void VectorSpace::LoadQuery(DType dtype, const char* bytes, float* out) const {
   ToFloat32(dtype, bytes, dimension_, out);
-  std::fill(out + dimension_, out + padded_dimension_, 0.0f);
+  std::fill(out + dimension_, out + padded_dimension(), 0.0f);
   if (metric_ != Metric::kCosine) return;
-  double squares = 0;
-  for (size_t i = 0; i < dimension_; ++i) squares += static_cast<double>(out[i]) * out[i];
-  const double scale = 1.0 / std::sqrt(squares);
+  const double scale = 1.0 / Length(out, dimension_);
   for (size_t i = 0; i < dimension_; ++i) out[i] = static_cast<float>(out[i] * scale);
 }
 
-hwy::AlignedFreeUniquePtr<float[]> VectorSpace::Load(DType dtype, const char* bytes) const {
-  auto out = hwy::AllocateAligned<float>(padded_dimension_);
-  Load(dtype, bytes, out.get());
+hwy::AlignedFreeUniquePtr<float[]> VectorSpace::LoadQuery(DType dtype, const char* bytes) const {
+  auto out = hwy::AllocateAligned<float>(padded_dimension());
+  LoadQuery(dtype, bytes, out.get());
   return out;
+}
+
+void VectorSpace::LoadRow(const char* bytes, char* out) const {
+  if (element_type_ == DType::kF32)
+    return LoadQuery(DType::kF32, bytes, reinterpret_cast<float*>(out));
+  const size_t given = dimension_ * SizeOf(element_type_);
+  std::memcpy(out, bytes, given);
+  std::memset(out + given, 0, row_bytes_ - given);
+  if (!KeepsLength()) return;
+  std::vector<float> floats(dimension_);
+  ToFloat32(element_type_, bytes, dimension_, floats.data());
+  const auto inverse = static_cast<float>(1.0 / Length(floats.data(), dimension_));
+  std::memcpy(out + row_bytes_ - kVectorPadding, &inverse, sizeof(inverse));
+}
+
+void VectorSpace::Distances(const float* query, const char* const* rows, size_t count,
+                            float* out) const {
+  kernel_(query, rows, count, padded_dimension(), out);
+  if (!KeepsLength()) return;
+  for (size_t i = 0; i < count; ++i) {
+    float inverse;
+    std::memcpy(&inverse, rows[i] + row_bytes_ - kVectorPadding, sizeof(inverse));
+    out[i] *= inverse;
+  }
 }
 
 float VectorSpace::Report(float raw_distance) const {
   // Rounding can put a vector's cosine with itself a little above 1.
   return metric_ == Metric::kCosine ? std::max(0.0f, 1.0f + raw_distance) : raw_distance;
+}
+
+const float* RowReader::Read(const char* row) {
+  if (space_.element_type() == DType::kF32) return reinterpret_cast<const float*>(row);
+  if (buffer_ == nullptr) buffer_ = hwy::AllocateAligned<float>(space_.padded_dimension());
+  space_.LoadQuery(space_.element_type(), row, buffer_.get());
+  return buffer_.get();
 }
 
 }  // namespace varve::index

@@ -18,38 +18,112 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // Lanes never exceed the padding, and divide it.
 using Floats = hn::CappedTag<float, kVectorPadding>;
+using FloatVec = hn::Vec<Floats>;
 
-// Sums term(accumulator, a, b) over both vectors, in four chains to hide the latency of each step.
-template <typename Term>
-HWY_INLINE float Accumulate(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, size_t n,
-                            Term term) {
-  const Floats d;
-  const size_t lanes = hn::Lanes(d);
-  auto sum0 = hn::Zero(d);
-  auto sum1 = hn::Zero(d);
-  auto sum2 = hn::Zero(d);
-  auto sum3 = hn::Zero(d);
-  size_t i = 0;
-  for (; i + 4 * lanes <= n; i += 4 * lanes) {
-    sum0 = term(sum0, hn::Load(d, a + i), hn::Load(d, b + i));
-    sum1 = term(sum1, hn::Load(d, a + i + lanes), hn::Load(d, b + i + lanes));
-    sum2 = term(sum2, hn::Load(d, a + i + 2 * lanes), hn::Load(d, b + i + 2 * lanes));
-    sum3 = term(sum3, hn::Load(d, a + i + 3 * lanes), hn::Load(d, b + i + 3 * lanes));
-  }
-  for (; i < n; i += lanes) sum0 = term(sum0, hn::Load(d, a + i), hn::Load(d, b + i));
-  return hn::GetLane(hn::SumOfLanes(d, hn::Add(hn::Add(sum0, sum1), hn::Add(sum2, sum3))));
+// Elements of a type, from the i-th on, as floats.
+template <typename T>
+HWY_INLINE auto LoadNarrow(const char* row, size_t i) {
+  const hn::Rebind<T, Floats> d;
+  return hn::LoadU(d, reinterpret_cast<const T*>(row) + i);
 }
 
-float SquaredL2(const float* a, const float* b, size_t n) {
-  return Accumulate(a, b, n, [](auto sum, auto x, auto y) HWY_ATTR {
+struct Float32 {
+  static HWY_INLINE FloatVec Load(const char* row, size_t i) {
+    return hn::Load(Floats(), reinterpret_cast<const float*>(row) + i);
+  }
+};
+struct Float16 {
+  static HWY_INLINE FloatVec Load(const char* row, size_t i) {
+    return hn::PromoteTo(Floats(), LoadNarrow<hwy::float16_t>(row, i));
+  }
+};
+struct BFloat16 {
+  static HWY_INLINE FloatVec Load(const char* row, size_t i) {
+    return hn::PromoteTo(Floats(), LoadNarrow<hwy::bfloat16_t>(row, i));
+  }
+};
+template <typename T>
+struct Integer8 {
+  static HWY_INLINE FloatVec Load(const char* row, size_t i) {
+    const hn::RebindToSigned<Floats> d32;
+    return hn::ConvertTo(Floats(), hn::PromoteTo(d32, LoadNarrow<T>(row, i)));
+  }
+};
+
+struct SquaredL2Term {
+  static HWY_INLINE FloatVec Add(FloatVec sum, FloatVec x, FloatVec y) {
     const auto difference = hn::Sub(x, y);
     return hn::MulAdd(difference, difference, sum);
-  });
+  }
+};
+struct NegatedDotTerm {
+  static HWY_INLINE FloatVec Add(FloatVec sum, FloatVec x, FloatVec y) {
+    return hn::NegMulAdd(x, y, sum);
+  }
+};
+
+HWY_INLINE float Total(FloatVec even, FloatVec odd) {
+  return hn::GetLane(hn::SumOfLanes(Floats(), hn::Add(even, odd)));
 }
 
-float NegatedDot(const float* a, const float* b, size_t n) {
-  return Accumulate(a, b, n,
-                    [](auto sum, auto x, auto y) HWY_ATTR { return hn::NegMulAdd(x, y, sum); });
+// Sums the terms of a pair, in two chains to hide the latency of each step.
+template <typename Element, typename Term>
+HWY_INLINE float DistanceOfOne(const float* HWY_RESTRICT a, const char* HWY_RESTRICT b, size_t n) {
+  const Floats d;
+  const size_t lanes = hn::Lanes(d);
+  auto even = hn::Zero(d), odd = hn::Zero(d);
+  size_t i = 0;
+  for (; i + 2 * lanes <= n; i += 2 * lanes) {
+    even = Term::Add(even, hn::Load(d, a + i), Element::Load(b, i));
+    odd = Term::Add(odd, hn::Load(d, a + i + lanes), Element::Load(b, i + lanes));
+  }
+  if (i < n) even = Term::Add(even, hn::Load(d, a + i), Element::Load(b, i));
+  return Total(even, odd);
+}
+
+// Of four pairs: `a` is loaded once for all. Each sum is taken in the order of DistanceOfOne, so that a
+// distance does not depend on what else was asked.
+template <typename Element, typename Term>
+HWY_INLINE void DistancesOfFour(const float* HWY_RESTRICT a, const char* const* b, size_t n,
+                                float* HWY_RESTRICT out) {
+  const Floats d;
+  const size_t lanes = hn::Lanes(d);
+  const char *b0 = b[0], *b1 = b[1], *b2 = b[2], *b3 = b[3];
+  auto even0 = hn::Zero(d), even1 = even0, even2 = even0, even3 = even0;
+  auto odd0 = even0, odd1 = even0, odd2 = even0, odd3 = even0;
+  for (size_t i = 0; i < n; i += 2 * lanes) {
+    const auto x = hn::Load(d, a + i);
+    even0 = Term::Add(even0, x, Element::Load(b0, i));
+    even1 = Term::Add(even1, x, Element::Load(b1, i));
+    even2 = Term::Add(even2, x, Element::Load(b2, i));
+    even3 = Term::Add(even3, x, Element::Load(b3, i));
+    if (i + lanes == n) break;
+    const auto y = hn::Load(d, a + i + lanes);
+    odd0 = Term::Add(odd0, y, Element::Load(b0, i + lanes));
+    odd1 = Term::Add(odd1, y, Element::Load(b1, i + lanes));
+    odd2 = Term::Add(odd2, y, Element::Load(b2, i + lanes));
+    odd3 = Term::Add(odd3, y, Element::Load(b3, i + lanes));
+  }
+  out[0] = Total(even0, odd0), out[1] = Total(even1, odd1);
+  out[2] = Total(even2, odd2), out[3] = Total(even3, odd3);
+}
+
+template <typename Element, typename Term>
+void Distances(const float* a, const char* const* b, size_t count, size_t n, float* out) {
+  size_t row = 0;
+  for (; row + 4 <= count; row += 4) DistancesOfFour<Element, Term>(a, b + row, n, out + row);
+  for (; row < count; ++row) out[row] = DistanceOfOne<Element, Term>(a, b[row], n);
+}
+
+template <typename Element>
+ElementKernels KernelsOf() {
+  return {&Distances<Element, SquaredL2Term>, &Distances<Element, NegatedDotTerm>};
+}
+
+// In order of DType.
+std::array<ElementKernels, 5> AllElements() {
+  return {KernelsOf<Float32>(), KernelsOf<Float16>(), KernelsOf<BFloat16>(),
+          KernelsOf<Integer8<uint8_t>>(), KernelsOf<Integer8<int8_t>>()};
 }
 
 using Sums = hn::ScalableTag<int32_t>;
@@ -166,8 +240,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace varve::index {
 
-HWY_EXPORT(SquaredL2);
-HWY_EXPORT(NegatedDot);
+HWY_EXPORT(AllElements);
 HWY_EXPORT(CodeDots);
 HWY_EXPORT(CenteredRange);
 HWY_EXPORT(Encode);
@@ -179,8 +252,7 @@ std::vector<Kernels> FindKernels() {
   for (int64_t target : hwy::SupportedAndGeneratedTargets()) {
     hwy::GetChosenTarget().Update(target);
     kernels.push_back({.name = hwy::TargetName(target),
-                       .squared_l2 = &HWY_DYNAMIC_DISPATCH(SquaredL2),
-                       .negated_dot = &HWY_DYNAMIC_DISPATCH(NegatedDot),
+                       .elements = HWY_DYNAMIC_DISPATCH(AllElements)(),
                        .code_dots = &HWY_DYNAMIC_DISPATCH(CodeDots),
                        .range = &HWY_DYNAMIC_DISPATCH(CenteredRange),
                        .encode = &HWY_DYNAMIC_DISPATCH(Encode)});

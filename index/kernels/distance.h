@@ -1,15 +1,18 @@
 #ifndef VARVE_INDEX_KERNELS_DISTANCE_H_
 #define VARVE_INDEX_KERNELS_DISTANCE_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <vector>
 
+#include "base/tensor.h"
+
 namespace varve::index {
 
-// Vectors inside the index are padded with zeros to a multiple of this many floats and begin at
-// addresses aligned to as many bytes as that is, so that kernels have no remainder to treat.
+// Vectors inside the index are padded with zeros to a multiple of this many elements, so that kernels
+// have no remainder to treat. Those of float32 begin at addresses aligned to as many floats.
 inline constexpr size_t kVectorPadding = 16;
 inline constexpr size_t kVectorAlignment = kVectorPadding * sizeof(float);
 
@@ -17,8 +20,16 @@ constexpr size_t PaddedDimension(size_t dimension) {
   return (dimension + kVectorPadding - 1) / kVectorPadding * kVectorPadding;
 }
 
-// A function of two padded vectors of `n` floats, n a multiple of kVectorPadding.
-using VectorFunction = float (*)(const float* a, const float* b, size_t n);
+// Of a vector of `n` floats and each of `count` others, whose elements are of a type that is the
+// function's own, out[j] = squared distance or negated dot product of a and b[j]; n is a multiple of
+// kVectorPadding. A distance does not depend on what else is asked. `a` is aligned to kVectorAlignment, and so are others of float32.
+using DistancesFunction = void (*)(const float* a, const char* const* b, size_t count, size_t n,
+                                   float* out);
+
+struct ElementKernels {
+  DistancesFunction squared_l2;   // sum of (a[i] - b[j][i])^2
+  DistancesFunction negated_dot;  // minus the sum of a[i] * b[j][i]
+};
 
 // Of each of `count` arrays of codes, out[j] = sum of (a[i] + 128) * b[j][i] over n codes, n at most
 // 65,535. Shifted so that one factor has no sign, which is what the instructions for it ask for; how the
@@ -45,9 +56,10 @@ using EncodeFunction = CodeSums (*)(const float* x, const float* center, size_t 
                                     float steps_per_unit, int8_t* codes);
 
 struct Kernels {
-  std::string_view name;       // of the instruction set
-  VectorFunction squared_l2;   // sum of (a[i] - b[i])^2
-  VectorFunction negated_dot;  // minus the sum of a[i] * b[i]
+  const ElementKernels& Of(DType type) const { return elements[static_cast<size_t>(type) - 1]; }
+
+  std::string_view name;                   // of the instruction set
+  std::array<ElementKernels, 5> elements;  // in order of DType
   CodeDotsFunction code_dots;
   RangeFunction range;
   EncodeFunction encode;

@@ -1,8 +1,11 @@
 #include "index/kernels/distance.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <random>
 #include <vector>
@@ -22,25 +25,83 @@ void ForEachTarget(Body body) {
   }
 }
 
-TEST(DistanceTest, EveryTargetAgreesWithDoublePrecisionOnEveryPaddedLength) {
-  std::mt19937 random(1);
+constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kU8, DType::kI8};
+
+// Bytes that are finite elements of a type, of any size and sign, subnormals too.
+void FillWithElements(DType type, size_t n, std::mt19937* random, char* out) {
   std::normal_distribution<float> normal;
-  for (size_t n = kVectorPadding; n <= 1104; n += kVectorPadding) {
-    auto a = hwy::AllocateAligned<float>(n);
-    auto b = hwy::AllocateAligned<float>(n);
-    double l2 = 0, dot = 0, scale = 0;
-    for (size_t i = 0; i < n; ++i) {
-      a[i] = normal(random);
-      b[i] = normal(random);
-      const double x = a[i], y = b[i];
-      l2 += (x - y) * (x - y);
-      dot += x * y;
-      scale += std::abs(x * y);
+  for (size_t i = 0; i < n; ++i) {
+    const float value = normal(*random);
+    uint32_t bits = std::bit_cast<uint32_t>(value);
+    if (type == DType::kBF16) bits >>= 16;
+    if (type == DType::kF16) {
+      bits = (*random)() & 0xffff;
+      if ((bits & 0x7c00) >= 0x5000) bits &= 0x83ff;  // not so large that the rest does not count
     }
-    ForEachTarget([&](const Kernels& kernels) {
-      EXPECT_NEAR(kernels.squared_l2(a.get(), b.get(), n), l2, 1e-5 * l2) << n;
-      EXPECT_NEAR(kernels.negated_dot(a.get(), b.get(), n), -dot, 1e-5 * scale) << n;
-    });
+    if (type == DType::kU8 || type == DType::kI8) bits = (*random)() & 0xff;
+    std::memcpy(out + i * SizeOf(type), &bits, SizeOf(type));
+  }
+}
+
+TEST(DistanceTest, EveryTargetAgreesWithDoublePrecisionOnEveryTypeAndPaddedLength) {
+  constexpr size_t kCount = 7;
+  std::mt19937 random(1);
+  for (const DType type : kTypes) {
+    SCOPED_TRACE(DTypeName(type));
+    // Rows of narrow elements have no alignment.
+    const size_t unaligned = type == DType::kF32 ? 0 : SizeOf(type);
+    for (size_t n = kVectorPadding; n <= 1104; n += kVectorPadding) {
+      auto a = hwy::AllocateAligned<float>(n);
+      FillWithElements(DType::kF32, n, &random, reinterpret_cast<char*>(a.get()));
+      auto bytes = hwy::AllocateAligned<char>(kCount * n * SizeOf(type) + unaligned);
+      FillWithElements(type, kCount * n, &random, bytes.get() + unaligned);
+      std::vector<const char*> rows;
+      std::vector<double> l2(kCount), dot(kCount), scale(kCount);
+      for (size_t row = 0; row < kCount; ++row) {
+        rows.push_back(bytes.get() + unaligned + row * n * SizeOf(type));
+        std::vector<float> b(n);
+        ToFloat32(type, rows[row], n, b.data());
+        for (size_t i = 0; i < n; ++i) {
+          const double x = a[i], y = b[i];
+          l2[row] += (x - y) * (x - y);
+          dot[row] += x * y;
+          scale[row] += std::abs(x * y);
+        }
+      }
+      ForEachTarget([&](const Kernels& kernels) {
+        float got[kCount];
+        kernels.Of(type).squared_l2(a.get(), rows.data(), kCount, n, got);
+        for (size_t i = 0; i < kCount; ++i) EXPECT_NEAR(got[i], l2[i], 1e-5 * l2[i]) << n;
+        for (size_t i = 0; i < kCount; ++i) {
+          float alone;
+          kernels.Of(type).squared_l2(a.get(), &rows[i], 1, n, &alone);
+          EXPECT_EQ(got[i], alone) << n;
+        }
+        kernels.Of(type).negated_dot(a.get(), rows.data(), kCount, n, got);
+        for (size_t i = 0; i < kCount; ++i) EXPECT_NEAR(got[i], -dot[i], 1e-5 * scale[i]) << n;
+      });
+    }
+  }
+}
+
+TEST(DistanceTest, EveryValueOfTheShortTypesIsWhatItIs) {
+  auto unit = hwy::AllocateAligned<float>(kVectorPadding);
+  std::fill_n(unit.get(), kVectorPadding, 0.0f);
+  unit[0] = 1;
+  for (const DType type : {DType::kF16, DType::kBF16, DType::kU8, DType::kI8}) {
+    for (uint32_t bits = 0; bits < uint32_t{1} << (8 * SizeOf(type)); ++bits) {
+      char row[kVectorPadding * 2] = {};
+      std::memcpy(row, &bits, SizeOf(type));
+      float value;
+      ToFloat32(type, row, 1, &value);
+      if (!std::isfinite(value)) continue;
+      const char* const rows[] = {row};
+      ForEachTarget([&](const Kernels& kernels) {
+        float got;
+        kernels.Of(type).negated_dot(unit.get(), rows, 1, kVectorPadding, &got);
+        EXPECT_EQ(got, -value) << DTypeName(type) << " " << bits;
+      });
+    }
   }
 }
 
@@ -49,8 +110,12 @@ TEST(DistanceTest, MoreThanOneTargetIsCompiledIn) { EXPECT_GT(SupportedKernels()
 TEST(DistanceTest, TheDistanceOfAVectorToItselfIsExactlyZero) {
   auto a = hwy::AllocateAligned<float>(48);
   for (size_t i = 0; i < 48; ++i) a[i] = 1e10f / static_cast<float>(i + 1);
-  ForEachTarget(
-      [&](const Kernels& kernels) { EXPECT_EQ(kernels.squared_l2(a.get(), a.get(), 48), 0.0f); });
+  const char* const rows[] = {reinterpret_cast<const char*>(a.get())};
+  ForEachTarget([&](const Kernels& kernels) {
+    float got;
+    kernels.Of(DType::kF32).squared_l2(a.get(), rows, 1, 48, &got);
+    EXPECT_EQ(got, 0.0f);
+  });
 }
 
 TEST(DistanceTest, DotsOfCodesAreExactOnEveryLengthCountAndAlignment) {
@@ -109,6 +174,26 @@ TEST(DistanceTest, EveryTargetMakesTheSameCodesOnEveryLength) {
       EXPECT_EQ(sums.codes, sum);
       EXPECT_EQ(sums.times_center, times_center);
     });
+  }
+}
+
+TEST(DistanceTest, DistancesReadNothingBeyondTheRow) {
+  // Under AddressSanitizer a byte too far ends the test.
+  for (const DType type : kTypes) {
+    for (size_t n = kVectorPadding; n <= 8 * kVectorPadding; n += kVectorPadding) {
+      const auto a = hwy::MakeUniqueAlignedArray<float>(n);
+      const std::unique_ptr<char[], decltype(&std::free)> row(
+          static_cast<char*>(std::aligned_alloc(kVectorPadding * SizeOf(type), n * SizeOf(type))),
+          &std::free);
+      std::fill_n(a.get(), n, 0.0f);
+      std::fill_n(row.get(), n * SizeOf(type), 0);
+      const std::vector<const char*> rows(5, row.get());
+      ForEachTarget([&](const Kernels& kernels) {
+        float got[5];
+        kernels.Of(type).squared_l2(a.get(), rows.data(), rows.size(), n, got);
+        EXPECT_EQ(got[4], 0.0f);
+      });
+    }
   }
 }
 

@@ -41,7 +41,7 @@ class SegmentAudit {
  public:
   SegmentAudit(const storage::Manifest& manifest, const SegmentFiles& files,
                const FieldSchema& field)
-      : space_(field.metric, field.dimension), dtype_(field.element_type) {
+      : space_(field.metric, field.dimension, field.element_type) {
     for (const storage::SegmentRecord& record : manifest.segments) {
       entries_.push_back({.record = record});
       absl::Status status = Open(files, &entries_.back());
@@ -113,7 +113,7 @@ class SegmentAudit {
     }
   }
 
-  void Compare(const storage::StoredRecord& record, Entry* entry) const {
+  void Compare(const storage::StoredRecord& record, Entry* entry) {
     const index::SealedSegment& segment = *entry->segment;
     const uint32_t at = entry->next;
     if (at == segment.size() || segment.row(at) != record.row) {
@@ -123,14 +123,15 @@ class SegmentAudit {
     ++entry->next;
     if (segment.label(at) != record.id) {
       entry->damage = StrCat("row ", record.row, " has another id than its record");
-    } else if (!SameVector(segment.vector(at), space_.Load(dtype_, record.vector.data()).get(),
+    } else if (!SameVector(reader_.Read(segment.vector(at)),
+                           space_.LoadQuery(space_.element_type(), record.vector.data()).get(),
                            space_.dimension())) {
       entry->damage = StrCat("row ", record.row, " has another vector than its record");
     }
   }
 
   const index::VectorSpace space_;
-  const DType dtype_;
+  index::RowReader reader_{space_};
   std::vector<Entry> entries_;
   size_t current_ = 0;
 };

@@ -196,7 +196,7 @@ absl::StatusOr<WriteResult> Namespace::CommitBatch(const RecordsView& records,
                                .dead_rows = dead_rows,
                                .producer = producer_batch.producer,
                                .producer_batch = producer_batch.number};
-  VARVE_RETURN_IF_ERROR(Apply(commit, records.vectors.dtype));
+  VARVE_RETURN_IF_ERROR(Apply(commit));
   result.sequence = commit.state.sequence;
   return result;
 }
@@ -225,12 +225,11 @@ absl::StatusOr<DeleteResult> Namespace::Delete(const IdsView& ids) {
                                .state = state,
                                .first_row = state_.next_row,
                                .deleted_ids = existing,
-                               .dead_rows = rows},
-                              DType::kF32));
+                               .dead_rows = rows}));
   return DeleteResult{.sequence = state.sequence, .records_deleted = existing.size()};
 }
 
-absl::Status Namespace::Apply(const storage::Commit& commit, DType dtype) {
+absl::Status Namespace::Apply(const storage::Commit& commit) {
   VARVE_RETURN_IF_ERROR(store_->Write(commit));
   state_ = commit.state;
   {
@@ -240,7 +239,7 @@ absl::Status Namespace::Apply(const storage::Commit& commit, DType dtype) {
   std::vector<uint64_t> rows(commit.ids.size());
   for (size_t i = 0; i < rows.size(); ++i) rows[i] = commit.first_row + i;
   segments_->Commit(commit.state.sequence, commit.state.next_row,
-                    {.rows = rows, .labels = commit.ids, .dtype = dtype, .vectors = commit.vectors},
+                    {.rows = rows, .labels = commit.ids, .vectors = commit.vectors},
                     commit.dead_rows);
   return absl::OkStatus();
 }
@@ -281,7 +280,7 @@ absl::StatusOr<std::vector<index::Neighbor>> Namespace::SearchOne(
     const index::SegmentView& view, const SearchQuery& query, size_t position,
     const index::SearchParams& params, const CallControl& control) const {
   const auto vector =
-      segments_->space().Load(query.queries.dtype, query.queries.row(position).data());
+      segments_->space().LoadQuery(query.queries.dtype, query.queries.row(position).data());
   return index::SearchView(segments_->space(), view, vector.get(), params, control);
 }
 

@@ -164,8 +164,7 @@ class Namespace {
                                           CheckedBatch batch, const ProducerBatch& producer_batch)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
   // Writes the commit to the store, then to the index.
-  absl::Status Apply(const storage::Commit& commit, DType dtype)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
+  absl::Status Apply(const storage::Commit& commit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
 
   absl::StatusOr<std::vector<index::Neighbor>> SearchOne(const index::SegmentView& view,
                                                          const SearchQuery& query, size_t position,

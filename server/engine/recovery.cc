@@ -16,9 +16,7 @@ constexpr size_t kTailRowsPerRead = 1024;
 class RecordReader {
  public:
   RecordReader(std::unique_ptr<storage::RecordStore::Cursor> cursor, const FieldSchema& field)
-      : cursor_(std::move(cursor)),
-        dtype_(field.element_type),
-        vector_bytes_(field.dimension * SizeOf(field.element_type)) {}
+      : cursor_(std::move(cursor)), vector_bytes_(field.dimension * SizeOf(field.element_type)) {}
 
   // The next rows, at most `rows_max`; none at the end. They stay until the next call.
   absl::StatusOr<index::NewRows> Next(size_t rows_max) {
@@ -38,12 +36,11 @@ class RecordReader {
       labels_.push_back(stored.id);
       vectors_.push_back(stored.vector);
     }
-    return index::NewRows{.rows = rows_, .labels = labels_, .dtype = dtype_, .vectors = vectors_};
+    return index::NewRows{.rows = rows_, .labels = labels_, .vectors = vectors_};
   }
 
  private:
   const std::unique_ptr<storage::RecordStore::Cursor> cursor_;
-  const DType dtype_;
   const size_t vector_bytes_;
   std::vector<storage::StoredRecord> records_;
   std::vector<uint64_t> rows_;
@@ -59,7 +56,7 @@ std::string SegmentDirectory(const NamespaceResources& resources, storage::Names
 absl::StatusOr<std::shared_ptr<index::SegmentSet>> RecoverSegmentSet(
     const storage::NamespaceEntry& entry, const FieldSchema& field,
     const NamespaceResources& resources) {
-  const index::VectorSpace space(field.metric, field.dimension);
+  const index::VectorSpace space(field.metric, field.dimension, field.element_type);
   auto files = std::make_unique<SegmentFiles>(resources.files, resources.store, entry.number,
                                               SegmentDirectory(resources, entry.number));
   VARVE_ASSIGN_OR_RETURN(SegmentFiles::Found found, files->Open(space));

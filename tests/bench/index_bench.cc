@@ -102,7 +102,7 @@ class Bench {
  public:
   explicit Bench(const Flags& flags)
       : flags_(flags),
-        space_(flags.metric, flags.dimension),
+        space_(flags.metric, flags.dimension, DType::kF32),
         base_(ReadAll<float>(flags.base)),
         queries_(ReadAll<float>(flags.queries)),
         neighbors_(ReadAll<int32_t>(flags.neighbors)),
@@ -209,7 +209,7 @@ class Bench {
                              flags_.dimension * sizeof(float));
       }
       set_->Commit(begin + 1, begin + rows.size(),
-                   {.rows = rows, .labels = labels, .dtype = DType::kF32, .vectors = vectors}, {});
+                   {.rows = rows, .labels = labels, .vectors = vectors}, {});
     }
     WaitUntilLinked();
     return Seconds(begun);
@@ -240,7 +240,7 @@ class Bench {
   }
 
   std::vector<uint32_t> SearchVarve(size_t query, size_t ef) const {
-    const auto vector = space_.Load(
+    const auto vector = space_.LoadQuery(
         DType::kF32, reinterpret_cast<const char*>(&queries_[query * flags_.dimension]));
     const auto view = set_->Pin();
     const auto found =
