@@ -55,7 +55,7 @@ void ThreadPool::ParallelFor(size_t count, const std::function<void(size_t)>& bo
     shared->done += finished;
     if (shared->done == count) shared->all_done.SignalAll();
   };
-  const size_t helpers = count == 0 ? 0 : std::min(count - 1, threads_.size());
+  const size_t helpers = count == 0 ? 0 : std::min(count, threads_.size()) - 1;
   for (size_t i = 0; i < helpers; ++i) Schedule(work);
   work();
   MutexLock lock(&shared->mu);

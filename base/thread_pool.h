@@ -28,9 +28,9 @@ class ThreadPool {
 
   void Schedule(absl::AnyInvocable<void()> task) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Runs body(0) ... body(count - 1) on the pool's threads and the calling one; returns when all
-  // are done. May be called from a task of this pool: the caller works itself, so it cannot
-  // deadlock.
+  // Runs body(0) ... body(count - 1) on as many threads as the pool has, the calling one among them;
+  // returns when all are done. May be called from a task of this pool: the caller works itself, so it
+  // cannot deadlock.
   void ParallelFor(size_t count, const std::function<void(size_t)>& body);
 
   size_t threads() const { return threads_.size(); }
