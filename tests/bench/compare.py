@@ -177,7 +177,9 @@ def report(vectors: Set, index: dict, wire: dict) -> None:
         (wire["memory"] / rows) / (raw + links))
     row("disk of a row, beside its float32s", wire["disk"] / rows, raw, "bytes", wire["disk"] / rows / raw)
     worst = min(s["varve"]["recall"] - s["hnswlib"]["recall"] for s in index["searches"])
-    print(f"\nRecall at equal ef_search, Varve less hnswlib, worst of {len(index['searches'])} efforts: "
+    nothing = statistics.median(s["call_p50_us"] for s in wire["searches"])
+    print(f"\nA unary call that does nothing, median: {nothing:.0f} us")
+    print(f"Recall at equal ef_search, Varve less hnswlib, worst of {len(index['searches'])} efforts: "
           f"{worst:+.4f}")
 
 
