@@ -56,7 +56,10 @@ class FloatReader {
  public:
   explicit FloatReader(const TensorView& tensor) : tensor_(tensor), buffer_(tensor.columns) {}
   const float* Row(size_t i) {
-    ToFloat32(tensor_.dtype, tensor_.row(i).data(), tensor_.columns, buffer_.data());
+    const char* const row = tensor_.row(i).data();
+    const bool aligned = reinterpret_cast<uintptr_t>(row) % alignof(float) == 0;
+    if (tensor_.dtype == DType::kF32 && aligned) return reinterpret_cast<const float*>(row);
+    ToFloat32(tensor_.dtype, row, tensor_.columns, buffer_.data());
     return buffer_.data();
   }
 
