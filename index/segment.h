@@ -50,7 +50,8 @@ struct SegmentInfo {
 
 // Begins to fetch a row; the rest of it follows of itself.
 inline void Prefetch(const char* row) {
-  for (size_t line = 0; line < 4; ++line) __builtin_prefetch(row + line * 64);
+  constexpr size_t kLines = 4, kLineBytes = 64;
+  for (size_t line = 0; line < kLines; ++line) __builtin_prefetch(row + line * kLineBytes);
 }
 
 // What a thread keeps between its walks.
