@@ -15,6 +15,7 @@ namespace varve {
 template <typename T>
 class PageArray {
  public:
+  // NOLINTNEXTLINE(bugprone-sizeof-expression): T may well be a pointer.
   explicit PageArray(size_t size) : bytes_(size * sizeof(T)) {
     static_assert(std::is_trivially_destructible_v<T>);
     if (bytes_ == 0) return;

@@ -41,13 +41,14 @@ class Tombstones {
   uint32_t dead() const { return dead_.load(std::memory_order_relaxed); }
 
  private:
+  using Word = std::atomic<uint64_t>;
   struct Free {
-    void operator()(std::atomic<uint64_t>* p) const { std::free(p); }
+    void operator()(Word* p) const { std::free(p); }
   };
-  using Words = std::unique_ptr<std::atomic<uint64_t>, Free>;
+  using Words = std::unique_ptr<Word, Free>;
 
   static Words Allocate(size_t words) {
-    Words memory(static_cast<std::atomic<uint64_t>*>(std::calloc(words, sizeof(uint64_t))));
+    Words memory(static_cast<Word*>(std::calloc(words, sizeof(Word))));
     if (memory == nullptr) throw std::bad_alloc();
     return memory;
   }

@@ -89,7 +89,7 @@ TEST(DistanceTest, EveryValueOfTheShortTypesIsWhatItIs) {
   std::fill_n(unit.get(), kVectorPadding, 0.0f);
   unit[0] = 1;
   for (const DType type : {DType::kF16, DType::kBF16, DType::kU8, DType::kI8}) {
-    for (uint32_t bits = 0; bits < uint32_t{1} << (8 * SizeOf(type)); ++bits) {
+    for (uint32_t bits = 0; bits < (size_t{1} << (8 * SizeOf(type))); ++bits) {
       char row[kVectorPadding * 2] = {};
       std::memcpy(row, &bits, SizeOf(type));
       float value;
