@@ -211,10 +211,11 @@ void SegmentSet::Stop(absl::Status why) {
     MutexLock lock(&mu_);
     stopped_.Update(std::move(why));
     compaction_ = nullptr;
-    LeaveGate();
   }
   Settle();  // before the storage is closed: who waits is told why, not that a write was refused
   storage_->Close();
+  MutexLock lock(&mu_);
+  LeaveGate();  // nothing of the compaction is being written any more
 }
 
 bool SegmentSet::damaged() const {

@@ -4,23 +4,35 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
-#include <vector>
 
 namespace varve::index {
 namespace {
 
 // In lanes that the compiler can keep side by side: one sum would wait for each addition.
-double Length(const float* vector, size_t dimension) {
+double SquaredLength(const float* vector, size_t n) {
   constexpr size_t kLanes = 8;
   double lanes[kLanes] = {};
   size_t i = 0;
-  for (; i + kLanes <= dimension; i += kLanes) {
+  for (; i + kLanes <= n; i += kLanes) {
     for (size_t lane = 0; lane < kLanes; ++lane) {
       lanes[lane] += static_cast<double>(vector[i + lane]) * vector[i + lane];
     }
   }
-  for (; i < dimension; ++i) lanes[0] += static_cast<double>(vector[i]) * vector[i];
-  return std::sqrt(std::accumulate(lanes, lanes + kLanes, 0.0));
+  for (; i < n; ++i) lanes[0] += static_cast<double>(vector[i]) * vector[i];
+  return std::accumulate(lanes, lanes + kLanes, 0.0);
+}
+
+// The same of elements of another type, a piece at a time.
+double SquaredLength(DType dtype, const char* bytes, size_t n) {
+  constexpr size_t kPiece = 256;
+  float piece[kPiece];
+  double squares = 0;
+  for (size_t begin = 0; begin < n; begin += kPiece) {
+    const size_t count = std::min(kPiece, n - begin);
+    ToFloat32(dtype, bytes + begin * SizeOf(dtype), count, piece);
+    squares += SquaredLength(piece, count);
+  }
+  return squares;
 }
 
 }  // namespace
@@ -44,7 +56,7 @@ void VectorSpace::LoadQuery(DType dtype, const char* bytes, float* out) const {
   ToFloat32(dtype, bytes, dimension_, out);
   std::fill(out + dimension_, out + padded_dimension(), 0.0f);
   if (metric_ != Metric::kCosine) return;
-  const double scale = 1.0 / Length(out, dimension_);
+  const double scale = 1.0 / std::sqrt(SquaredLength(out, dimension_));
   for (size_t i = 0; i < dimension_; ++i) out[i] = static_cast<float>(out[i] * scale);
 }
 
@@ -61,9 +73,8 @@ void VectorSpace::LoadRow(const char* bytes, char* out) const {
   std::memcpy(out, bytes, given);
   std::memset(out + given, 0, row_bytes_ - given);
   if (!KeepsLength()) return;
-  std::vector<float> floats(dimension_);
-  ToFloat32(element_type_, bytes, dimension_, floats.data());
-  const auto inverse = static_cast<float>(1.0 / Length(floats.data(), dimension_));
+  const double length = std::sqrt(SquaredLength(element_type_, bytes, dimension_));
+  const auto inverse = static_cast<float>(1.0 / length);
   std::memcpy(out + row_bytes_ - kVectorPadding, &inverse, sizeof(inverse));
 }
 

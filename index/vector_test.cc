@@ -53,7 +53,7 @@ TEST(VectorSpaceTest, ARowOfAnyTypeHasTheDistancesOfItsNumbers) {
   std::mt19937 random(1);
   for (const Metric metric : kMetrics) {
     for (const DType type : kTypes) {
-      for (const size_t dimension : {1, 15, 16, 17, 100, 128, 300}) {
+      for (const size_t dimension : {1, 15, 16, 17, 100, 128, 300, 700}) {
         SCOPED_TRACE(testing::Message() << "metric " << static_cast<int>(metric) << ", "
                                         << DTypeName(type) << ", dimension " << dimension);
         const VectorSpace space(metric, dimension, type);

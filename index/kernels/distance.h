@@ -22,7 +22,8 @@ constexpr size_t PaddedDimension(size_t dimension) {
 
 // Of a vector of `n` floats and each of `count` others, whose elements are of a type that is the
 // function's own, out[j] = squared distance or negated dot product of a and b[j]; n is a multiple of
-// kVectorPadding. A distance does not depend on what else is asked. `a` is aligned to kVectorAlignment, and so are others of float32.
+// kVectorPadding. A distance does not depend on what else is asked. `a` is aligned to kVectorAlignment,
+// and so are others of float32.
 using DistancesFunction = void (*)(const float* a, const char* const* b, size_t count, size_t n,
                                    float* out);
 

@@ -2,18 +2,11 @@
 
 #include <grpcpp/create_channel.h>
 
-#include <filesystem>
 #include <numeric>
 #include <utility>
 
 namespace varve::server {
 namespace {
-
-std::string MakeDirectory() {
-  std::string path = testing::TempDir() + "/varve-server-XXXXXX";
-  EXPECT_NE(mkdtemp(path.data()), nullptr);
-  return path;
-}
 
 void AppendVector(uint64_t id, uint32_t dimension, std::string* bytes) {
   std::vector<float> vector(dimension);
@@ -58,15 +51,14 @@ std::string ErrorMetadata(const grpc::Status& status, const std::string& key) {
   return "";
 }
 
-ServerFixture::ServerFixture() : directory_(MakeDirectory()) {
-  options_.data_dir = directory_ + "/data";
+ServerFixture::ServerFixture() {
+  options_.data_dir = directory_.path() + "/data";
   options_.port = 0;
 }
 
 ServerFixture::~ServerFixture() {
   server_.reset();
   engine_.reset();
-  std::filesystem::remove_all(directory_);
 }
 
 void ServerFixture::Start() {

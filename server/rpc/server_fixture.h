@@ -16,6 +16,7 @@
 #include "server/options.h"
 #include "server/rpc/error_details.pb.h"
 #include "server/rpc/server.h"
+#include "storage/temporary_directory.h"
 #include "varve/v1/admin_service.grpc.pb.h"
 #include "varve/v1/ingest_service.grpc.pb.h"
 #include "varve/v1/namespace_service.grpc.pb.h"
@@ -58,7 +59,7 @@ class ServerFixture : public testing::Test {
   uint64_t Upsert(const std::string& name, const v1::RecordBatch& records);
   uint64_t Count(const std::string& name);
 
-  const std::string directory_;
+  const storage::TemporaryDirectory directory_;
   Options options_;
   std::unique_ptr<engine::Engine> engine_;
   std::unique_ptr<Server> server_;

@@ -59,15 +59,26 @@ def recall(found: np.ndarray, truth: np.ndarray) -> float:
     return hits / truth.size
 
 
+def wait_until_steady(state) -> None:
+    """Returns when what `state()` gives has been the same for longer than freed memory takes to go back.
+    Nothing tells when that, or the last compaction, is over: so it is asked for."""
+    last, since = state(), time.monotonic()
+    while time.monotonic() - since < 15:
+        time.sleep(0.2)
+        if (now := state()) != last:
+            last, since = now, time.monotonic()
+
+
 def wait_settled(api: Api, namespace: str) -> None:
     """Returns when the index is built, segments and disk rest, and freed memory has gone back."""
     list(api.admin.WatchIndexing(v1.WatchIndexingRequest(namespace=namespace), timeout=LONG))
-    last, since = None, time.monotonic()
-    while time.monotonic() - since < 15:
-        now = [(s.id, s.state) for s in api.segments(namespace)], api.stats().disk_bytes
-        if now != last or any(state == v1.SEGMENT_STATE_COMPACTING for _, state in now[0]):
-            last, since = now, time.monotonic()
-        time.sleep(0.2)
+
+    def state():
+        segments = [(s.id, s.state) for s in api.segments(namespace)]
+        compacting = any(state == v1.SEGMENT_STATE_COMPACTING for _, state in segments)
+        return time.monotonic() if compacting else (segments, api.stats().disk_bytes)
+
+    wait_until_steady(state)
 
 
 def churn(folder: pathlib.Path, rounds: int) -> None:
@@ -251,7 +262,7 @@ def namespaces(count: int) -> None:
                 server.start()
                 started = time.monotonic() - began
                 with Api(server.address) as api:
-                    time.sleep(15)  # until freed memory has gone back
+                    wait_until_steady(lambda server=server: server.memory_bytes() >> 20)
                     closed = server.memory_bytes()
                     began = time.monotonic()
                     api.search(f"n{number // 2}", vectors[0])
