@@ -1,6 +1,7 @@
 #include "index/active_segment.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "base/give_way.h"
@@ -11,7 +12,7 @@ namespace varve::index {
 
 ActiveSegment::ActiveSegment(uint64_t id, VectorSpace space, const IndexOptions& options,
                              uint32_t capacity)
-    : Segment(id, space, std::make_shared<Tombstones>(capacity)),
+    : Segment(id, space, std::make_shared<RowHistory>(capacity)),
       rows_(space.row_bytes(), capacity),
       options_(options) {}
 
@@ -49,6 +50,8 @@ bool ActiveSegment::LinkSome() {
     GiveWay();
   }
 
+  MakeBlocks(linked_.load(std::memory_order_relaxed));
+
   MutexLock lock(&mu_);
   finished_[begin] = end;
   uint32_t linked = linked_.load(std::memory_order_relaxed);
@@ -77,20 +80,90 @@ absl::StatusOr<SegmentFileSummary> ActiveSegment::WriteTo(ByteSink* sink) const 
   const uint32_t rows = rows_.size();
   GraphArrays graph = builder_->Freeze(rows);
   ConnectUnreachable(builder_->codes(), &graph);
-  return WriteSegment(id(), space(), *this, rows, graph, builder_->codes(), sink);
+  ColumnBlocks blocks = Blocks();
+  const auto first_left = static_cast<uint32_t>(blocks.size() * kRowsPerBlock);
+  for (uint32_t begin = first_left; begin < rows; begin += kRowsPerBlock) {
+    blocks.push_back(MakeBlock(begin, std::min(rows, begin + kRowsPerBlock)));
+  }
+  std::vector<ColumnsToMerge> attributes;
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    attributes.push_back({.columns = &blocks[i]->columns,
+                          .renumbered = {},
+                          .first = static_cast<uint32_t>(i * kRowsPerBlock)});
+  }
+  return WriteSegment(id(), space(), *this, rows, graph, builder_->codes(), attributes, sink);
+}
+
+ActiveSegment::ColumnBlocks ActiveSegment::Blocks() const {
+  MutexLock lock(&columns_mu_);
+  return blocks_;
+}
+
+std::shared_ptr<const ActiveSegment::ColumnBlock> ActiveSegment::MakeBlock(uint32_t begin,
+                                                                           uint32_t end) const {
+  AttributeColumnsBuilder builder;
+  for (uint32_t i = begin; i < end; ++i) builder.Add(i - begin, rows_.attributes(i));
+  auto block = std::make_shared<ColumnBlock>();
+  block->bytes = builder.Finish();
+  // Bytes of our own always parse.
+  block->columns = *AttributeColumns::Parse(block->bytes, end - begin, "attributes");
+  return block;
+}
+
+void ActiveSegment::MakeBlocks(uint32_t linked) {
+  MutexLock making(&making_columns_mu_);
+  for (size_t made = Blocks().size(); (made + 1) * kRowsPerBlock <= linked; ++made) {
+    const auto begin = static_cast<uint32_t>(made * kRowsPerBlock);
+    auto block = MakeBlock(begin, begin + kRowsPerBlock);
+    MutexLock lock(&columns_mu_);
+    blocks_.push_back(std::move(block));
+  }
+}
+
+std::shared_ptr<const RowBitmap> ActiveSegment::MatchAsWritten(const metadata::Filter& filter,
+                                                               uint32_t visible) const {
+  auto matches = std::make_shared<RowBitmap>(visible);
+  const ColumnBlocks blocks = Blocks();
+  uint32_t begin = 0;
+  for (const auto& block : blocks) {
+    if (begin >= visible) return matches;
+    matches->Place(begin, block->columns.Select(filter));
+    begin += kRowsPerBlock;
+  }
+  for (uint32_t i = begin; i < visible; ++i) {
+    if (metadata::Matches(filter, rows_.attributes(i))) matches->Set(i);
+  }
+  return matches;
+}
+
+double ActiveSegment::EstimateMatches(const metadata::Filter& filter, uint32_t visible) const {
+  const ColumnBlocks blocks = Blocks();
+  if (blocks.empty()) return visible;
+  double estimate = 0;
+  for (const auto& block : blocks) estimate += block->columns.Estimate(filter);
+  return estimate * visible / static_cast<double>(blocks.size() * kRowsPerBlock);
 }
 
 absl::Status ActiveSegment::Search(const SegmentQuery& query, uint32_t visible,
-                                   TopK<Candidate>* nearest) const {
+                                   TopK<Candidate>* nearest, SearchReport* report) const {
   // The graph may hold rows beyond `linked` and `visible`: the walk passes through them, and
   // results are taken from below both, so no row is found twice and none that the reader must not
   // see.
   const uint32_t linked = std::min(linked_.load(std::memory_order_acquire), visible);
   const auto vector = [this](uint32_t ordinal) { return rows_.vector(ordinal); };
-  if (!WorthWalking(query, linked, options_.m)) return Scan(query, vector, 0, visible, nearest);
-  VARVE_RETURN_IF_ERROR(Walk(query, vector, GraphBuilder::Links(builder_.get()), builder_->codes(),
-                             builder_->entry(), capacity(), linked, nearest));
-  return Scan(query, vector, linked, visible, nearest);
+  const SearchPlan plan = Plan(query, linked, options_.m);
+  if (plan == SearchPlan::kScan && !WorthScanningCodes(query, linked)) {
+    return Scan(query, vector, 0, visible, nearest, report);
+  }
+  if (plan == SearchPlan::kScan) {
+    VARVE_RETURN_IF_ERROR(
+        ScanCodes(query, vector, builder_->codes(), linked, nearest, report));
+    return Scan(query, vector, linked, visible, nearest, report);
+  }
+  VARVE_RETURN_IF_ERROR(Walk(query, plan, vector, GraphBuilder::Links(builder_.get()),
+                             builder_->codes(), builder_->entry(), capacity(), linked, nearest,
+                             report));
+  return Scan(query, vector, linked, visible, nearest, report);
 }
 
 SegmentInfo ActiveSegment::Info(uint32_t visible) const {

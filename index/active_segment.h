@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -57,19 +59,42 @@ class ActiveSegment final : public Segment {
   // Writes the segment's file. For one that can be sealed.
   absl::StatusOr<SegmentFileSummary> WriteTo(ByteSink* sink) const;
 
-  absl::Status Search(const SegmentQuery& query, uint32_t visible,
-                      TopK<Candidate>* nearest) const override;
+  absl::Status Search(const SegmentQuery& query, uint32_t visible, TopK<Candidate>* nearest,
+                      SearchReport* report) const override;
+  double EstimateMatches(const metadata::Filter& filter, uint32_t visible) const override
+      ABSL_LOCKS_EXCLUDED(columns_mu_);
+  bool MayExpire() const override { return rows_.any_expires(); }
   SegmentInfo Info(uint32_t visible) const override;
   uint32_t size() const override { return rows_.size(); }
   uint64_t row(uint32_t ordinal) const override { return rows_.row(ordinal); }
   std::string_view label(uint32_t ordinal) const override { return rows_.label(ordinal); }
   const char* vector(uint32_t ordinal) const override { return rows_.vector(ordinal); }
+  int64_t expires_at(uint32_t ordinal) const override { return rows_.expires_at(ordinal); }
+
+ protected:
+  std::shared_ptr<const RowBitmap> MatchAsWritten(const metadata::Filter& filter,
+                                                  uint32_t visible) const override
+      ABSL_LOCKS_EXCLUDED(columns_mu_);
 
  private:
   // Rows from which on a graph is grown: about where walking one begins to beat scanning.
   static constexpr uint32_t kGraphRowsMin = 1024;
   // Rows a linker takes at a time.
   static constexpr uint32_t kRowsPerTurn = 32;
+  // Rows whose attributes make one block of columns, a multiple of 64. Those that make no full one yet
+  // are looked at one by one.
+  static constexpr uint32_t kRowsPerBlock = 1024;
+
+  // A block of columns of kRowsPerBlock rows.
+  struct ColumnBlock {
+    std::string bytes;
+    AttributeColumns columns;
+  };
+  using ColumnBlocks = std::vector<std::shared_ptr<const ColumnBlock>>;
+  ColumnBlocks Blocks() const ABSL_LOCKS_EXCLUDED(columns_mu_);
+  std::shared_ptr<const ColumnBlock> MakeBlock(uint32_t begin, uint32_t end) const;
+  // Makes those that are full once `linked` rows are linked.
+  void MakeBlocks(uint32_t linked) ABSL_LOCKS_EXCLUDED(making_columns_mu_, columns_mu_);
 
   bool Ended() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return closed_ || committed_ == rows_.capacity();
@@ -90,6 +115,10 @@ class ActiveSegment final : public Segment {
   std::unique_ptr<GraphBuilder> builder_;
   // Every row below is in the graph.
   std::atomic<uint32_t> linked_{0};
+
+  Mutex making_columns_mu_ ABSL_ACQUIRED_BEFORE(columns_mu_);  // held by who makes some
+  mutable Mutex columns_mu_;
+  ColumnBlocks blocks_ ABSL_GUARDED_BY(columns_mu_);  // those of the first rows, without a gap
 };
 
 }  // namespace varve::index

@@ -183,7 +183,38 @@ void Compaction::StartAnew() {
 absl::StatusOr<SegmentFileSummary> Compaction::WriteTo(ByteSink* sink) const {
   GraphArrays graph = builder_->Freeze(size());
   ConnectUnreachable(builder_->codes(), &graph);
-  return WriteSegment(id_, space_, *this, size(), graph, builder_->codes(), sink);
+  std::vector<std::vector<uint32_t>> renumbered = Renumbered();
+  // What was changed since is taken from there, and not from the columns.
+  std::vector<std::string> changed_bytes;
+  std::vector<uint32_t> changed_rows;
+  AttributeColumnsBuilder changed_builder;
+  std::vector<ColumnsToMerge> attributes;
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    inputs_[i]->history()->overlay.ForEach(
+        sequence_, [&](uint32_t ordinal, std::string_view encoded) {
+          const uint32_t becomes = std::exchange(renumbered[i][ordinal], kNoOrdinal);
+          if (becomes == kNoOrdinal) return;
+          changed_bytes.emplace_back(encoded);
+          changed_rows.push_back(becomes);
+        });
+    attributes.push_back(
+        {.columns = &inputs_[i]->columns(), .renumbered = renumbered[i], .first = 0});
+  }
+  for (size_t i = 0; i < changed_rows.size(); ++i) {
+    changed_builder.Add(changed_rows[i], changed_bytes[i]);
+  }
+  const std::string changed_block = changed_builder.Finish();
+  VARVE_ASSIGN_OR_RETURN(const AttributeColumns changed,
+                         AttributeColumns::Parse(changed_block, size(), "changed attributes"));
+  attributes.push_back({.columns = &changed, .renumbered = {}, .first = 0});
+  return WriteSegment(id_, space_, *this, size(), graph, builder_->codes(), attributes, sink);
+}
+
+std::vector<std::vector<uint32_t>> Compaction::Renumbered() const {
+  std::vector<std::vector<uint32_t>> renumbered;
+  for (const auto& input : inputs_) renumbered.emplace_back(input->size(), kNoOrdinal);
+  for (uint32_t i = 0; i < size(); ++i) renumbered[kept_[i].input][kept_[i].ordinal] = i;
+  return renumbered;
 }
 
 absl::Status Compaction::Verify(const SealedSegment& made) const {
@@ -232,13 +263,14 @@ TopK<float> Compaction::NearestBySearch(const float* query,
   TopK<float> nearest(kSampleNeighbors);
   for (const SealedSegment* segment : segments) {
     TopK<Candidate> found(kSampleNeighbors);
+    SearchReport report;
     segment
         ->Search({.vector = query,
                   .k = kSampleNeighbors,
                   .ef = std::max(ef, kSampleNeighbors),
                   .sequence = sequence_,
                   .control = &control},
-                 segment->size(), &found)
+                 segment->size(), &found, &report)
         .IgnoreError();
     for (const Candidate& candidate : found.TakeSorted()) nearest.Offer(candidate.distance);
     GiveWay();
@@ -252,10 +284,22 @@ const char* Compaction::InputVector(uint64_t position) const {
   return inputs_[input]->vector(static_cast<uint32_t>(position));
 }
 
-void Compaction::CopyDeaths(Tombstones* tombstones) const {
+void Compaction::CopyHistory(RowHistory* history) const {
+  bool changed = false;
+  for (const auto& input : inputs_) changed |= input->history()->overlay.changed_rows() > 0;
+  const auto renumbered = changed ? Renumbered() : std::vector<std::vector<uint32_t>>();
+  for (size_t i = 0; i < renumbered.size(); ++i) {
+    inputs_[i]->history()->overlay.ForEachSince(
+        sequence_, [&](uint32_t ordinal, uint64_t changed_at, std::string_view encoded) {
+          const uint32_t becomes = renumbered[i][ordinal];
+          if (becomes != kNoOrdinal) history->overlay.Set(becomes, changed_at, encoded, 0);
+        });
+  }
   for (uint32_t ordinal = 0; ordinal < size(); ++ordinal) {
     const uint64_t died_at = Input(ordinal).tombstones()->DiedAt(kept_[ordinal].ordinal);
-    if (died_at != 0 && tombstones->DiedAt(ordinal) == 0) tombstones->MarkDead(ordinal, died_at);
+    if (died_at != 0 && history->tombstones.DiedAt(ordinal) == 0) {
+      history->tombstones.MarkDead(ordinal, died_at);
+    }
   }
 }
 

@@ -15,7 +15,7 @@
 #include "index/options.h"
 #include "index/row_source.h"
 #include "index/segment.h"
-#include "index/tombstones.h"
+#include "index/row_history.h"
 #include "index/top_k.h"
 
 namespace varve::index {
@@ -63,9 +63,9 @@ class Compaction final : public RowSource {
   // smaller a share of the true neighbours than they do. Internal when not.
   absl::Status Verify(const SealedSegment& made) const;
 
-  // Marks in the new segment's tombstones what died in the inputs since, and is not marked yet.
-  // Nothing may die meanwhile, or is to be copied again.
-  void CopyDeaths(Tombstones* tombstones) const;
+  // Adds to the new segment's history what became of its rows in the inputs since, and is not there yet:
+  // deaths and changes of metadata. Nothing may happen to them meanwhile, or is to be copied again.
+  void CopyHistory(RowHistory* history) const;
 
   uint64_t row(uint32_t ordinal) const override {
     return Input(ordinal).row(kept_[ordinal].ordinal);
@@ -75,6 +75,9 @@ class Compaction final : public RowSource {
   }
   const char* vector(uint32_t ordinal) const override {
     return Input(ordinal).vector(kept_[ordinal].ordinal);
+  }
+  int64_t expires_at(uint32_t ordinal) const override {
+    return Input(ordinal).expires_at(kept_[ordinal].ordinal);
   }
 
  private:
@@ -106,6 +109,8 @@ class Compaction final : public RowSource {
   void NextStage() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Lets go of the graph taken over: all rows are to be inserted.
   void StartAnew() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // For each input the rows of the new segment that its rows become.
+  std::vector<std::vector<uint32_t>> Renumbered() const;
   // Lists the rows of an input that are alive; `input` is its position.
   void Keep(uint32_t input);
   void AdoptGraph(uint32_t input, uint32_t begin);

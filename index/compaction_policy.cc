@@ -5,8 +5,8 @@
 namespace varve::index {
 namespace {
 
-// The segment with the largest dead share, if that is above `percent`; one without a live row always
-// is.
+// The segment with the largest share of dead and changed rows, if that is above `percent`; one without
+// a live row always is.
 std::optional<CompactionPlan> PlanRebuild(absl::Span<const SegmentShape> segments,
                                           uint32_t percent) {
   std::optional<CompactionPlan> plan;
@@ -14,8 +14,8 @@ std::optional<CompactionPlan> PlanRebuild(absl::Span<const SegmentShape> segment
   for (size_t i = 0; i < segments.size(); ++i) {
     const SegmentShape& segment = segments[i];
     if (!segment.sealed || segment.rows == 0) continue;
-    const uint64_t dead = segment.rows - segment.live_rows;
-    const double share = static_cast<double>(dead) / static_cast<double>(segment.rows);
+    const uint64_t stale = segment.rows - segment.live_rows + segment.changed_rows;
+    const double share = static_cast<double>(stale) / static_cast<double>(segment.rows);
     if (share <= most && segment.live_rows > 0) continue;
     most = share;
     plan = CompactionPlan{i, i + 1};

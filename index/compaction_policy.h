@@ -23,6 +23,7 @@ inline constexpr uint64_t kSegmentRowsMax = uint64_t{1} << 21;
 struct SegmentShape {
   uint64_t rows = 0;  // live and dead
   uint64_t live_rows = 0;
+  uint64_t changed_rows = 0;  // their metadata is not in the columns
   bool sealed = true;  // others stay as they are, and apart what they lie between
 };
 
@@ -34,12 +35,12 @@ struct CompactionPlan {
 };
 
 // What is best done next; nothing when all is well. Of runs to be merged, the one with most rows: so
-// a row is not merged twice where once will do. Else the segment with the largest dead share, if that
-// is above `tombstone_rebuild_pct` percent.
+// a row is not merged twice where once will do. Else the segment with the largest share of rows that are
+// dead or changed, if that is above `tombstone_rebuild_pct` percent.
 std::optional<CompactionPlan> PlanCompaction(absl::Span<const SegmentShape> segments,
                                              uint32_t tombstone_rebuild_pct);
 
-// The same when as few segments as can be are to be left, and no dead row.
+// The same when as few segments as can be are to be left, and no dead or changed row.
 std::optional<CompactionPlan> PlanFullCompaction(absl::Span<const SegmentShape> segments);
 
 // While rows wait to be linked, one turn of so many is a compaction's: few while segments are few, so that

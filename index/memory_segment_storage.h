@@ -40,12 +40,12 @@ struct AlignedBytes {
 class MemorySegmentStorage final : public SegmentStorage {
  public:
   absl::StatusOr<std::shared_ptr<const SealedSegment>> Write(uint64_t, const VectorSpace& space,
-                                                             std::shared_ptr<Tombstones> tombstones,
+                                                             std::shared_ptr<RowHistory> history,
                                                              Writer write) override {
     StringSink sink;
     VARVE_RETURN_IF_ERROR(write(&sink).status());
     auto file = std::make_shared<const AlignedBytes>(sink.contents());
-    return SealedSegment::Open(file->bytes, "in memory", file, space, std::move(tombstones));
+    return SealedSegment::Open(file->bytes, "in memory", file, space, std::move(history));
   }
   absl::Status Install(const SegmentChange&) override { return absl::OkStatus(); }
   void Discard(uint64_t) override {}

@@ -18,7 +18,7 @@ constexpr std::array<char, 8> kHeaderMagic = {'V', 'A', 'R', 'V', 'E', 'S', 'E',
 constexpr std::array<char, 8> kFooterMagic = {'V', 'A', 'R', 'V', 'E', 'E', 'N', 'D'};
 constexpr size_t kAlignment = 64;
 constexpr size_t kFileBytesMin = sizeof(SegmentHeader) + sizeof(SegmentFooter);
-constexpr uint16_t kNewestVersion = static_cast<uint16_t>(SegmentFormatVersion::kCodes);
+constexpr uint16_t kNewestVersion = static_cast<uint16_t>(SegmentFormatVersion::kAttributes);
 
 // Whoever writes or reads a whole file does so in pieces.
 constexpr size_t kPieceBytes = size_t{1} << 18;
@@ -67,6 +67,10 @@ constexpr std::string_view SectionName(SectionKind kind) {
       return "center";
     case SectionKind::kCodes:
       return "codes";
+    case SectionKind::kExpiry:
+      return "expiry";
+    case SectionKind::kAttributes:
+      return "attributes";
   }
   return "unknown";
 }
@@ -115,7 +119,8 @@ class Parser {
     VARVE_RETURN_IF_ERROR(CheckRange("m", header->m, 1, kLinksMax));
     VARVE_RETURN_IF_ERROR(CheckRange("entry node", header->entry_node, 0, header->rows - 1));
     VARVE_RETURN_IF_ERROR(CheckRange("entry level", header->entry_level, 0, kGraphLevelMax));
-    const bool may_have_codes = SectionsOf(header->format_version) == kSections;
+    const bool may_have_codes =
+        SectionsOf(header->format_version) >= static_cast<size_t>(SectionKind::kCodes);
     VARVE_RETURN_IF_ERROR(
         CheckRange("element type", header->element_type, 1, may_have_codes ? 5 : 1));
     return CheckRange("quantization", header->quantization, may_have_codes ? 1 : 0,
@@ -291,6 +296,12 @@ absl::StatusOr<SegmentLayout> ParseSegment(std::string_view file, std::string_vi
     VARVE_RETURN_IF_ERROR(
         parser.View(section(SectionKind::kCodes), rows * code_bytes, &layout.codes));
   }
+  if (SectionsOf(header.format_version) == kSections) {
+    const SectionEntry& expiry = section(SectionKind::kExpiry);
+    const SectionEntry& attributes = section(SectionKind::kAttributes);
+    VARVE_RETURN_IF_ERROR(parser.View(expiry, expiry.bytes == 0 ? 0 : rows, &layout.expiry));
+    VARVE_RETURN_IF_ERROR(parser.View(attributes, attributes.bytes, &layout.attributes));
+  }
   layout.graph = GraphView(header.m, {header.entry_node, static_cast<int>(header.entry_level)},
                            base, upper_offsets, upper);
   return layout;
@@ -309,7 +320,7 @@ absl::Status VerifySegment(std::string_view file, const SegmentLayout& layout,
     return parser.Damaged("the file's checksum does not match");
   }
   for (size_t i = 1; i < layout.rows.size(); ++i) {
-    if (layout.rows[i - 1] >= layout.rows[i]) {
+    if (layout.rows[i - 1] > layout.rows[i]) {
       return parser.Damaged("row ", layout.rows[i], " follows row ", layout.rows[i - 1]);
     }
   }

@@ -23,6 +23,7 @@ namespace varve::index {
 enum class SegmentFormatVersion : uint16_t {
   kInitial = 1,
   kCodes = 2,  // header.quantization, kCenter and kCodes; element types other than float32
+  kAttributes = 3,  // kExpiry and kAttributes
 };
 
 // Segment file header, 64 bytes, little-endian.
@@ -45,7 +46,7 @@ static_assert(sizeof(SegmentHeader) == 64 && offsetof(SegmentHeader, header_crc3
 
 // Sections, in the order in which they lie in the file. Each begins at a multiple of 64.
 enum class SectionKind : uint32_t {
-  kRows = 1,          // u64[rows]: row numbers, ascending
+  kRows = 1,          // u64[rows]: row numbers, ascending; once for each vector of a row
   kLabelOffsets = 2,  // u64[rows + 1]: where each label begins in kLabels; the last is its length
   kLabels = 3,        // bytes
   kBaseLinks = 4,     // u32[rows][1 + 2 * m]: number of links, then links; level 0
@@ -55,13 +56,19 @@ enum class SectionKind : uint32_t {
   // Since version 2. See CodeSpace.
   kCenter = 8,  // f32[padded dimension]; empty without quantization
   kCodes = 9,  // bytes[rows][CodeSpace::CodeBytes]; empty when the vectors are codes (see HasCodes)
+  // Since version 3.
+  kExpiry = 10,      // i64[rows]: see RowSource::expires_at; empty when none expires
+  kAttributes = 11,  // columns (attribute_columns.h)
 };
-inline constexpr size_t kSections = 9;
+inline constexpr size_t kSections = 11;
 
 // The sections that a file of a version has: the first so many.
 constexpr size_t SectionsOf(uint16_t format_version) {
-  return format_version < static_cast<uint16_t>(SegmentFormatVersion::kCodes)
-             ? static_cast<size_t>(SectionKind::kVectors)
+  if (format_version < static_cast<uint16_t>(SegmentFormatVersion::kCodes)) {
+    return static_cast<size_t>(SectionKind::kVectors);
+  }
+  return format_version < static_cast<uint16_t>(SegmentFormatVersion::kAttributes)
+             ? static_cast<size_t>(SectionKind::kCodes)
              : kSections;
 }
 
@@ -149,6 +156,8 @@ struct SegmentLayout {
   Quantization quantization = Quantization::kNone;
   absl::Span<const float> center;
   std::string_view codes;  // the vectors, when they are codes
+  absl::Span<const int64_t> expiry;
+  std::string_view attributes;
 };
 
 // Finds the parts of a file whose first byte is aligned to 64. Reads the header, the table and the
@@ -159,7 +168,7 @@ struct SegmentLayout {
 // is of a newer format.
 absl::StatusOr<SegmentLayout> ParseSegment(std::string_view file, std::string_view name);
 
-// Reads the whole file and checks all that can be: checksums, ascending rows, ordered labels, links
+// Reads the whole file and checks all that can be but for attributes: checksums, ascending rows, ordered labels, links
 // to nodes that exist and have the level. DataLoss as above.
 absl::Status VerifySegment(std::string_view file, const SegmentLayout& layout,
                            std::string_view name);

@@ -22,7 +22,8 @@ using ::testing::HasSubstr;
 
 constexpr uint32_t kRows = 5;
 constexpr uint32_t kDimension = 3;
-constexpr char kGolden[] = "index/testdata/segment_v2.golden";
+constexpr char kGolden[] = "index/testdata/segment_v3.golden";
+constexpr char kGoldenV2[] = "index/testdata/segment_v2.golden";
 constexpr char kGoldenV1[] = "index/testdata/segment_v1.golden";
 
 // Five rows whose every value can be told from the others.
@@ -38,6 +39,9 @@ class FiveRows final : public RowSource {
   std::string_view label(uint32_t ordinal) const override { return labels_[ordinal]; }
   const char* vector(uint32_t ordinal) const override {
     return reinterpret_cast<const char*>(vectors_[ordinal]);
+  }
+  int64_t expires_at(uint32_t ordinal) const override {
+    return ordinal == 2 ? 1'700'000'000'000'000 : kNeverExpires;
   }
   const float* floats(uint32_t ordinal) const { return vectors_[ordinal]; }
 
@@ -79,10 +83,32 @@ class FiveCodes {
   const hwy::AlignedFreeUniquePtr<char[]> bytes_;
 };
 
+// Attributes of the rows: `size`, an int64, and `tags`, a list of texts, of all but row 1.
+std::string FiveAttributes() {
+  AttributeColumnsBuilder builder;
+  std::vector<std::string> encoded;
+  for (uint32_t i = 0; i < kRows; ++i) {
+    metadata::AttributeMap attributes;
+    attributes["size"].values.emplace_back(metadata::ValueView::Int64(i / 2));
+    attributes["tags"] = {.is_list = true,
+                          .values = {metadata::Value(metadata::ValueView::String("all")),
+                                     metadata::Value(metadata::ValueView::String(
+                                         i % 2 == 0 ? "even" : "odd"))}};
+    if (i == 1) attributes.clear();
+    encoded.push_back(*metadata::EncodeAttributes(attributes));
+  }
+  for (uint32_t i = 0; i < kRows; ++i) builder.Add(i, encoded[i]);
+  return builder.Finish();
+}
+
 std::string Encode(Quantization quantization = Quantization::kInt8) {
   StringSink sink;
   const FiveCodes codes(quantization);
-  const auto summary = WriteSegment(77, Space(), FiveRows(), kRows, Ring(), codes.array(), &sink);
+  const std::string block = FiveAttributes();
+  const AttributeColumns columns = *AttributeColumns::Parse(block, kRows, "five");
+  const ColumnsToMerge attributes{.columns = &columns, .renumbered = {}, .first = 0};
+  const auto summary = WriteSegment(77, Space(), FiveRows(), kRows, Ring(), codes.array(),
+                                    absl::MakeConstSpan(&attributes, 1), &sink);
   EXPECT_TRUE(summary.ok()) << summary.status();
   EXPECT_EQ(summary->bytes, sink.contents().size());
   return sink.contents();
@@ -111,7 +137,7 @@ TEST(SegmentFormatTest, TheBytesAreThoseOfTheGoldenFile) {
 std::shared_ptr<const SealedSegment> Open(const std::string& bytes) {
   const auto file = std::make_shared<const AlignedBytes>(bytes);
   const auto opened =
-      SealedSegment::Open(file->bytes, "x.seg", file, Space(), std::make_shared<Tombstones>(kRows));
+      SealedSegment::Open(file->bytes, "x.seg", file, Space(), std::make_shared<RowHistory>(kRows));
   EXPECT_TRUE(opened.ok()) << opened.status();
   EXPECT_TRUE(Read(bytes).ok()) << Read(bytes);
   return opened.ok() ? *opened : nullptr;
@@ -160,6 +186,7 @@ std::string EncodeBytes(Quantization quantization) {
     uint64_t row(uint32_t ordinal) const override { return rows.row(ordinal); }
     std::string_view label(uint32_t ordinal) const override { return rows.label(ordinal); }
     const char* vector(uint32_t ordinal) const override { return vectors[ordinal]; }
+    int64_t expires_at(uint32_t) const override { return kNeverExpires; }
     FiveRows rows;
     char vectors[kRows][kVectorPadding] = {};
   } bytes;
@@ -169,7 +196,7 @@ std::string EncodeBytes(Quantization quantization) {
   StringSink sink;
   const FiveCodes codes(quantization);
   const VectorSpace space(Metric::kDot, kDimension, DType::kU8);
-  const auto written = WriteSegment(77, space, bytes, kRows, Ring(), codes.array(), &sink);
+  const auto written = WriteSegment(77, space, bytes, kRows, Ring(), codes.array(), {}, &sink);
   EXPECT_TRUE(written.ok()) << written.status();
   return sink.contents();
 }
@@ -181,7 +208,7 @@ TEST(SegmentFormatTest, VectorsOfAShortTypeAreKeptInItAndCodesAreWithThem) {
     const auto file = std::make_shared<const AlignedBytes>(bytes);
     const VectorSpace space(Metric::kDot, kDimension, DType::kU8);
     const auto segment =
-        SealedSegment::Open(file->bytes, "x.seg", file, space, std::make_shared<Tombstones>(kRows));
+        SealedSegment::Open(file->bytes, "x.seg", file, space, std::make_shared<RowHistory>(kRows));
     ASSERT_TRUE(segment.ok()) << segment.status();
     const FiveCodes codes(quantization);
     for (uint32_t i = 0; i < kRows; ++i) {
@@ -198,10 +225,52 @@ TEST(SegmentFormatTest, VectorsOfAShortTypeAreKeptInItAndCodesAreWithThem) {
 TEST(SegmentFormatTest, AFileOfAnotherElementTypeIsNotTheFields) {
   const auto file = std::make_shared<const AlignedBytes>(EncodeBytes(Quantization::kInt8));
   const absl::Status status =
-      SealedSegment::Open(file->bytes, "x.seg", file, Space(), std::make_shared<Tombstones>(kRows))
+      SealedSegment::Open(file->bytes, "x.seg", file, Space(), std::make_shared<RowHistory>(kRows))
           .status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(status.message()), HasSubstr("element type 4"));
+}
+
+TEST(SegmentFormatTest, AttributesAndExpiryComeBack) {
+  const auto segment = Open(Encode());
+  ASSERT_NE(segment, nullptr);
+  EXPECT_TRUE(segment->Verify().ok()) << segment->Verify();
+  EXPECT_TRUE(segment->MayExpire());
+  EXPECT_EQ(segment->expires_at(2), 1'700'000'000'000'000);
+  EXPECT_EQ(segment->expires_at(3), kNeverExpires);
+  const auto matching = [&](const char* filter, int64_t now) {
+    const RowBitmap rows =
+        *segment->Match(*metadata::ParseFilter(filter), /*sequence=*/1, now, kRows);
+    std::vector<uint32_t> found;
+    for (uint32_t i = rows.Next(0); i < kRows; i = rows.Next(i + 1)) found.push_back(i);
+    return found;
+  };
+  EXPECT_THAT(matching("tags:even", 0), ElementsAre(0, 2, 4));
+  EXPECT_THAT(matching("tags:even", 1'700'000'000'000'000), ElementsAre(0, 4));
+  EXPECT_THAT(matching("size <= 1", 0), ElementsAre(0, 2, 3));
+  EXPECT_THAT(matching("NOT size:*", 0), ElementsAre(1));
+}
+
+TEST(SegmentFormatTest, AFileOfVersionTwoIsReadAsOneWithoutAttributes) {
+  std::ifstream file(kGoldenV2, std::ios::binary);
+  ASSERT_TRUE(file) << kGoldenV2;
+  const auto segment = Open({std::istreambuf_iterator<char>(file), {}});
+  ASSERT_NE(segment, nullptr);
+  ExpectFiveRows(*segment);
+  EXPECT_FALSE(segment->MayExpire());
+  EXPECT_EQ(segment->columns().columns().size(), 0u);
+}
+
+TEST(SegmentFormatTest, ADirectoryOfColumnsThatDoesNotFitIsDataLoss) {
+  Spoilt damaged;
+  damaged.Set<uint64_t>(SectionKind::kAttributes,
+                        damaged.section(SectionKind::kAttributes).bytes / 8 - 2, ~uint64_t{0});
+  const auto file = std::make_shared<const AlignedBytes>(damaged.Resealed());
+  const absl::Status status =
+      SealedSegment::Open(file->bytes, "x.seg", file, Space(), std::make_shared<RowHistory>(kRows))
+          .status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("segment file x.seg: attributes"));
 }
 
 TEST(SegmentFormatTest, AFileOfVersionOneIsReadAsOneWithoutQuantization) {
@@ -232,11 +301,11 @@ TEST(SegmentFormatTest, AFlippedBitAnywhereIsNoticed) {
 
 TEST(SegmentFormatTest, ANewerVersionIsRefusedAndBothAreNamed) {
   Spoilt file;
-  file.header().format_version = 3;
+  file.header().format_version = 4;
   const absl::Status status = Read(file.Resealed());
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(status.message()),
-              HasSubstr("format version 3, this build reads up to 2"));
+              HasSubstr("format version 4, this build reads up to 3"));
 }
 
 TEST(SegmentFormatTest, EachLieWithARightChecksumIsDataLossAndNamed) {
@@ -246,7 +315,7 @@ TEST(SegmentFormatTest, EachLieWithARightChecksumIsDataLossAndNamed) {
   };
   const Case cases[] = {
       {[](Spoilt& f) { f.header().magic[0] = 'v'; }, "segment magic"},
-      {[](Spoilt& f) { f.header().format_version = 0; }, "format version must be 1 to 2, is 0"},
+      {[](Spoilt& f) { f.header().format_version = 0; }, "format version must be 1 to 3, is 0"},
       {[](Spoilt& f) { f.header().metric = 4; }, "metric must be 1 to 3, is 4"},
       {[](Spoilt& f) { f.header().element_type = 6; }, "element type must be 1 to 5, is 6"},
       {[](Spoilt& f) { f.header().element_type = 3; }, "section vectors has 320 bytes"},
@@ -262,6 +331,7 @@ TEST(SegmentFormatTest, EachLieWithARightChecksumIsDataLossAndNamed) {
       {[](Spoilt& f) { f.header().quantization = 0; }, "quantization must be 1 to 2, is 0"},
       {[](Spoilt& f) { f.section(SectionKind::kCenter).bytes -= 4; }, "section center has 60"},
       {[](Spoilt& f) { f.section(SectionKind::kCodes).bytes -= 32; }, "section codes has 128"},
+      {[](Spoilt& f) { f.section(SectionKind::kExpiry).bytes -= 8; }, "section expiry has 32"},
       {[](Spoilt& f) { f.header().reserved[3] = 1; }, "reserved bytes of the header"},
       {[](Spoilt& f) { f.footer().reserved[3] = 1; }, "reserved bytes of the footer"},
       {[](Spoilt& f) { f.footer().magic[0] = 'v'; }, "cut off"},
@@ -273,7 +343,7 @@ TEST(SegmentFormatTest, EachLieWithARightChecksumIsDataLossAndNamed) {
       {[](Spoilt& f) { f.section(SectionKind::kVectors).offset = ~0ull << 6; }, "vectors claims"},
       {[](Spoilt& f) { f.section(SectionKind::kVectors).bytes = ~0ull; }, "vectors claims"},
       {[](Spoilt& f) { f.section(SectionKind::kUpperLinks).bytes -= 4; }, "upper links has"},
-      {[](Spoilt& f) { f.Set<uint64_t>(SectionKind::kRows, 2, 102); }, "row 102 follows row 102"},
+      {[](Spoilt& f) { f.Set<uint64_t>(SectionKind::kRows, 2, 101); }, "row 101 follows row 102"},
       {[](Spoilt& f) { f.Set<uint64_t>(SectionKind::kLabelOffsets, 0, 1); }, "label offsets"},
       {[](Spoilt& f) { f.Set<uint64_t>(SectionKind::kLabelOffsets, 2, 1); }, "label offsets"},
       {[](Spoilt& f) { f.Set<uint64_t>(SectionKind::kLabelOffsets, kRows, 99); }, "label offsets"},
@@ -299,13 +369,14 @@ TEST(SegmentFormatTest, ASearchOfADamagedGraphStaysWithinTheFile) {
   for (uint32_t i = 0; i < 9; ++i) damaged.Set<uint32_t>(SectionKind::kUpperLinks, i, 1'000'000);
   const auto file = std::make_shared<const AlignedBytes>(damaged.Resealed());
   const auto segment =
-      SealedSegment::Open(file->bytes, "x.seg", file, Space(), std::make_shared<Tombstones>(kRows));
+      SealedSegment::Open(file->bytes, "x.seg", file, Space(), std::make_shared<RowHistory>(kRows));
   ASSERT_TRUE(segment.ok()) << segment.status();
   TopK<Candidate> nearest(1);
+  SearchReport report;
   const CallControl control;
   const FiveRows rows;
   const SegmentQuery query{.vector = rows.floats(0), .k = 1, .ef = 1, .control = &control};
-  EXPECT_TRUE((*segment)->Search(query, kRows, &nearest).ok());
+  EXPECT_TRUE((*segment)->Search(query, kRows, &nearest, &report).ok());
 }
 
 }  // namespace

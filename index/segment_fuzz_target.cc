@@ -24,9 +24,10 @@ void ReadAll(const SealedSegment& segment) {
   const CallControl control;
   for (const bool exact : {false, true}) {
     TopK<Candidate> nearest(10);
+    SearchReport report;
     segment
         .Search({.vector = query.get(), .k = 10, .ef = 10, .exact = exact, .control = &control},
-                segment.size(), &nearest)
+                segment.size(), &nearest, &report)
         .IgnoreError();
     for (const Candidate& candidate : nearest.TakeSorted()) {
       volatile size_t sink = segment.label(candidate.ordinal).size();
@@ -34,6 +35,17 @@ void ReadAll(const SealedSegment& segment) {
     }
   }
   segment.LowerBound(7, segment.size());
+  for (const AttributeColumn& column : segment.columns().columns()) {
+    if (column.values() == 0) continue;
+    const std::string path(column.path());
+    const metadata::ValueView value = column.value(column.values() / 2);
+    for (const auto& filter :
+         {metadata::Filter::Exists(path), metadata::Filter::In(path, {metadata::Value(value)}),
+          metadata::Filter::Compare(metadata::Filter::Op::kLess, path, value)}) {
+      segment.Match(filter, 1, 0, segment.size());
+      segment.EstimateMatches(filter, segment.size());
+    }
+  }
 }
 
 void Read(std::string_view bytes) {
@@ -45,7 +57,7 @@ void Read(std::string_view bytes) {
   const VectorSpace space(static_cast<Metric>(header.metric), header.dimension,
                           static_cast<DType>(header.element_type));
   const auto segment = SealedSegment::Open(file->bytes, "fuzz", file, space,
-                                           std::make_shared<Tombstones>(layout->header.rows));
+                                           std::make_shared<RowHistory>(layout->header.rows));
   if (segment.ok()) ReadAll(**segment);
 }
 

@@ -26,6 +26,13 @@ std::shared_ptr<const SealedSegment> AsSealed(const std::shared_ptr<const Segmen
   return std::dynamic_pointer_cast<const SealedSegment>(segment);
 }
 
+// How many of the rows from `begin` on are vectors of the same record.
+size_t SameRows(const NewRows& added, size_t begin) {
+  size_t end = begin + 1;
+  while (end < added.rows.size() && added.rows[end] == added.rows[begin]) ++end;
+  return end - begin;
+}
+
 }  // namespace
 
 std::shared_ptr<SegmentSet> SegmentSet::Create(VectorSpace space, const IndexOptions& options,
@@ -82,58 +89,83 @@ void SegmentSet::EndRestore() {
 }
 
 void SegmentSet::Commit(uint64_t sequence, uint64_t next_row, const NewRows& added,
-                        absl::Span<const uint64_t> dead_rows) {
+                        const RowChanges& changes) {
   MutexLock commit_lock(&commit_mu_);
   const std::shared_ptr<const SegmentView> before = Pin();
-  for (uint64_t row : dead_rows) MarkDead(*before, row, sequence);
+  uint64_t died = 0;
+  for (const uint64_t row : changes.dead_rows) {
+    const RowPlace place = before->Find(row);
+    for (uint32_t i = place.begin; i < place.end; ++i, ++died) {
+      place.segment->tombstones()->MarkDead(i, sequence);
+    }
+  }
+  const uint64_t oldest_read = changes.metadata.empty() ? 0 : OldestRead();
+  for (const MetadataChange& change : changes.metadata) {
+    const RowPlace place = before->Find(change.row);
+    for (uint32_t i = place.begin; i < place.end; ++i) {
+      place.segment->history()->overlay.Set(i, sequence, change.attributes, oldest_read);
+    }
+  }
   for (size_t done = 0; done < added.rows.size();) {
-    done += AppendToActive(ActiveWithRoom().get(), added, done);
+    done += AppendToActive(ActiveWithRoom(SameRows(added, done)).get(), added, done);
   }
   MutexLock lock(&mu_);
   for (const auto& active : unsealed_) active->Commit(active->size());
-  Publish(sequence, next_row, before->live_rows + added.rows.size() - dead_rows.size());
+  Publish(sequence, next_row, before->live_rows + added.rows.size() - died);
   last_commit_at_ = absl::Now();
   for (auto& active : std::exchange(to_seal_again_, {})) ScheduleSealing(std::move(active));
   Schedule();
 }
 
-void SegmentSet::MarkDead(const SegmentView& view, uint64_t row, uint64_t sequence) {
-  // The last segment that begins at or before the row.
-  auto after = std::upper_bound(
-      view.parts.begin(), view.parts.end(), row,
-      [](uint64_t r, const SegmentView::Part& part) { return r < part.segment->row(0); });
-  if (after == view.parts.begin()) return;
-  const SegmentView::Part& part = *std::prev(after);
-  const Segment& segment = *part.segment;
-  const uint32_t ordinal = segment.LowerBound(row, part.visible);
-  if (ordinal < part.visible && segment.row(ordinal) == row) {
-    segment.tombstones()->MarkDead(ordinal, sequence);
+uint64_t SegmentSet::OldestRead() {
+  MutexLock lock(&mu_);
+  while (!older_views_.empty()) {
+    if (const auto view = older_views_.front().lock(); view != nullptr) return view->sequence;
+    older_views_.pop_front();
   }
+  return view_->sequence;
 }
 
 size_t SegmentSet::AppendToActive(ActiveSegment* active, const NewRows& added, size_t begin) {
   SegmentRows& rows = active->rows();
-  const size_t count = std::min(added.rows.size() - begin, rows.capacity() - rows.size());
-  const auto given = added.labels.subspan(begin, count);
-  std::vector<std::string_view> labels(given.begin(), given.end());
-  rows.CopyLabels(&labels);
+  const size_t room = rows.capacity() - rows.size();
+  size_t count = 0;
+  while (begin + count < added.rows.size()) {
+    const size_t more = SameRows(added, begin + count);
+    if (count + more > room) break;
+    count += more;
+  }
+  const auto copy = [&](absl::Span<const std::string_view> all) {
+    const auto given = all.empty() ? all : all.subspan(begin, count);
+    std::vector<std::string_view> copied(given.begin(), given.end());
+    rows.CopyBytes(&copied);
+    copied.resize(count);
+    return copied;
+  };
+  const std::vector<std::string_view> labels = copy(added.labels);
+  const std::vector<std::string_view> attributes = copy(added.attributes);
   for (size_t i = 0; i < count; ++i) {
-    char* const vector = rows.Append(added.rows[begin + i], labels[i]);
+    const int64_t expires_at =
+        added.expires_at.empty() ? kNeverExpires : added.expires_at[begin + i];
+    char* const vector = rows.Append(added.rows[begin + i], labels[i], attributes[i], expires_at);
     space_.LoadRow(added.vectors[begin + i].data(), vector);
   }
   return count;
 }
 
-std::shared_ptr<ActiveSegment> SegmentSet::ActiveWithRoom() {
+std::shared_ptr<ActiveSegment> SegmentSet::ActiveWithRoom(size_t rows) {
   MutexLock lock(&mu_);
-  const auto has_room = [](const ActiveSegment& active) {
-    return active.TakesRows() && active.size() < active.capacity();
-  };
-  if (unsealed_.empty() || !has_room(*unsealed_.back())) {
-    unsealed_.push_back(
-        std::make_shared<ActiveSegment>(next_segment_id_++, space_, options_, NextCapacity()));
-    segments_.push_back(unsealed_.back());
+  if (!unsealed_.empty() && unsealed_.back()->TakesRows()) {
+    const auto& active = unsealed_.back();
+    if (active->capacity() - active->size() >= rows) return active;
+    // What was appended and not committed yet is to be sealed with the rest.
+    active->Commit(active->size());
+    if (active->Close()) ScheduleSealing(active);
   }
+  const auto capacity = std::max(NextCapacity(), static_cast<uint32_t>(rows));
+  unsealed_.push_back(
+      std::make_shared<ActiveSegment>(next_segment_id_++, space_, options_, capacity));
+  segments_.push_back(unsealed_.back());
   return unsealed_.back();
 }
 
@@ -155,6 +187,12 @@ void SegmentSet::Publish(uint64_t sequence, uint64_t next_row, uint64_t live_row
   for (const auto& segment : segments_) {
     view->parts.push_back({segment, static_cast<uint32_t>(segment->size())});
   }
+  SetView(std::move(view));
+}
+
+void SegmentSet::SetView(std::shared_ptr<const SegmentView> view) {
+  while (!older_views_.empty() && older_views_.front().expired()) older_views_.pop_front();
+  older_views_.push_back(view_);
   view_ = std::move(view);
 }
 
@@ -360,7 +398,7 @@ void SegmentSet::Seal(const std::shared_ptr<ActiveSegment>& active) {
 
 absl::Status SegmentSet::WriteSealed(const std::shared_ptr<ActiveSegment>& active) {
   VARVE_ASSIGN_OR_RETURN(auto sealed,
-                         storage_->Write(active->id(), space_, active->tombstones(),
+                         storage_->Write(active->id(), space_, active->history(),
                                          [&](ByteSink* sink) { return active->WriteTo(sink); }));
   if (absl::Status status = storage_->Install({.made = sealed.get()}); !status.ok()) {
     storage_->Discard(active->id());
@@ -379,7 +417,7 @@ void SegmentSet::InstallSealed(const std::shared_ptr<ActiveSegment>& active,
   // The view keeps what it shows: rows beyond it may be in the segments already, uncommitted.
   auto view = std::make_shared<SegmentView>(*view_);
   for (size_t i = 0; i < view->parts.size(); ++i) view->parts[i].segment = segments_[i];
-  view_ = std::move(view);
+  SetView(std::move(view));
 }
 
 bool SegmentSet::MayCompact() const {
@@ -398,6 +436,7 @@ std::optional<CompactionPlan> SegmentSet::PlanNext() const {
     const uint64_t dead = std::min(part.visible, part.segment->tombstones()->dead());
     shapes.push_back({.rows = part.visible,
                       .live_rows = part.visible - dead,
+                      .changed_rows = part.segment->history()->overlay.changed_rows(),
                       .sealed = AsSealed(part.segment) != nullptr});
   }
   return waiting_compacts_.empty() ? PlanCompaction(shapes, options_.tombstone_rebuild_pct)
@@ -470,7 +509,7 @@ absl::Status SegmentSet::CompleteCompaction(const Compaction& compaction) {
   if (compaction.size() > 0) {
     VARVE_ASSIGN_OR_RETURN(
         made,
-        storage_->Write(compaction.id(), space_, std::make_shared<Tombstones>(compaction.size()),
+        storage_->Write(compaction.id(), space_, std::make_shared<RowHistory>(compaction.size()),
                         [&](ByteSink* sink) { return compaction.WriteTo(sink); }));
     change.made = made.get();
     status = compaction.Verify(*made);
@@ -487,9 +526,9 @@ absl::Status SegmentSet::CompleteCompaction(const Compaction& compaction) {
 void SegmentSet::InstallCompacted(const Compaction& compaction,
                                   std::shared_ptr<const SealedSegment> made) {
   // Most of what died meanwhile is copied before writers are held up for the rest.
-  if (made != nullptr) compaction.CopyDeaths(made->tombstones().get());
+  if (made != nullptr) compaction.CopyHistory(made->history().get());
   MutexLock commit_lock(&commit_mu_);
-  if (made != nullptr) compaction.CopyDeaths(made->tombstones().get());
+  if (made != nullptr) compaction.CopyHistory(made->history().get());
 
   MutexLock lock(&mu_);
   const auto begin = std::find(segments_.begin(), segments_.end(), compaction.inputs().front());
@@ -504,7 +543,7 @@ void SegmentSet::InstallCompacted(const Compaction& compaction,
     view->parts.insert(at_part, {made, made->size()});
     segments_.insert(at, std::move(made));
   }
-  view_ = std::move(view);
+  SetView(std::move(view));
 }
 
 void SegmentSet::HandleFailure(const Compaction& compaction, const absl::Status& status) {

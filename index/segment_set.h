@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -28,13 +29,28 @@
 
 namespace varve::index {
 
-// New rows of one commit, column by column: row numbers (ascending, above all before), labels
+// New rows of one commit, column by column: row numbers (ascending, above all before; the same for
+// vectors of one record, which stay in one segment), labels
 // (opaque bytes that a search gives back) and vectors. `vectors[i]` is the bytes of row i in
 // the set's element type, finite and, under cosine, not zero: the caller has checked.
 struct NewRows {
   absl::Span<const uint64_t> rows;
   absl::Span<const std::string_view> labels;
   absl::Span<const std::string_view> vectors;
+  absl::Span<const std::string_view> attributes;  // encoded; empty when no row has any
+  absl::Span<const int64_t> expires_at;           // see RowSource; empty when none expires
+};
+
+// New metadata of a row that is there, encoded.
+struct MetadataChange {
+  uint64_t row = 0;
+  std::string_view attributes;
+};
+
+// What a commit does besides adding rows.
+struct RowChanges {
+  absl::Span<const uint64_t> dead_rows;
+  absl::Span<const MetadataChange> metadata;
 };
 
 struct IndexingProgress {
@@ -77,10 +93,10 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   // All rows that were there before are there again.
   void EndRestore() ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Adds rows and marks others dead, visible together from commit `sequence` on, which must be
-  // above the one before. `next_row` is above every row so far.
+  // Adds rows and changes others, visible together from commit `sequence` on, which must be above the
+  // one before. `next_row` is above every row so far.
   void Commit(uint64_t sequence, uint64_t next_row, const NewRows& added,
-              absl::Span<const uint64_t> dead_rows) ABSL_LOCKS_EXCLUDED(commit_mu_, mu_);
+              const RowChanges& changes) ABSL_LOCKS_EXCLUDED(commit_mu_, mu_);
 
   std::shared_ptr<const SegmentView> Pin() const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -135,12 +151,15 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   // --- Committing. ---
   // Appends rows [begin, ...) to the active segment, which has room; returns how many it took.
   size_t AppendToActive(ActiveSegment* active, const NewRows& added, size_t begin);
-  std::shared_ptr<ActiveSegment> ActiveWithRoom() ABSL_LOCKS_EXCLUDED(mu_);
+  // One with room for `rows` more.
+  std::shared_ptr<ActiveSegment> ActiveWithRoom(size_t rows) ABSL_LOCKS_EXCLUDED(mu_);
   uint32_t NextCapacity() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void MarkDead(const SegmentView& view, uint64_t row, uint64_t sequence);
+  // The commit that the oldest view still in use shows.
+  uint64_t OldestRead() ABSL_LOCKS_EXCLUDED(mu_);
   // Publishes what the segments hold now.
   void Publish(uint64_t sequence, uint64_t next_row, uint64_t live_rows)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void SetView(std::shared_ptr<const SegmentView> view) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // --- Background work. ---
   uint64_t UnlinkedRows(uint64_t before_row) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -197,6 +216,8 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   // Of unsealed_, those whose sealing failed.
   std::vector<std::shared_ptr<ActiveSegment>> to_seal_again_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<const SegmentView> view_ ABSL_GUARDED_BY(mu_);
+  // Views before it that may still be in use, oldest first.
+  std::deque<std::weak_ptr<const SegmentView>> older_views_ ABSL_GUARDED_BY(mu_);
   uint64_t next_segment_id_ ABSL_GUARDED_BY(mu_) = 1;
 
   std::vector<absl::AnyInvocable<void()>> waiting_for_room_ ABSL_GUARDED_BY(mu_);

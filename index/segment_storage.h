@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "index/segment.h"
 #include "index/segment_format.h"
-#include "index/tombstones.h"
+#include "index/row_history.h"
 #include "index/vector.h"
 
 namespace varve::index {
@@ -33,7 +33,7 @@ class SegmentStorage {
   // Makes the file of a segment, durably, and opens it. It counts from Install on; until then a crash
   // leaves nothing of it. When this fails nothing is left either.
   virtual absl::StatusOr<std::shared_ptr<const SealedSegment>> Write(
-      uint64_t id, const VectorSpace& space, std::shared_ptr<Tombstones> tombstones,
+      uint64_t id, const VectorSpace& space, std::shared_ptr<RowHistory> history,
       Writer write) = 0;
 
   // Changes what a set is restored from, at once and durably, and removes the files of those

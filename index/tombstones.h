@@ -33,6 +33,10 @@ class Tombstones {
     if ((word >> ordinal % 64 & 1) == 0) return true;
     return died_at_.get()[ordinal].load(std::memory_order_relaxed) > sequence;
   }
+  // A bit for each of the rows 64 * word ... that died, whenever that was.
+  uint64_t AnyDied(uint32_t word) const {
+    return any_died_.get()[word].load(std::memory_order_acquire);
+  }
   // 0: the row is alive.
   uint64_t DiedAt(uint32_t ordinal) const {
     return died_at_.get()[ordinal].load(std::memory_order_relaxed);

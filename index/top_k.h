@@ -35,6 +35,8 @@ class TopK {
     }
   }
 
+  void Clear() { heap_.clear(); }
+
   // What was kept, smallest first. Leaves this empty.
   std::vector<T> TakeSorted() {
     std::sort_heap(heap_.begin(), heap_.end());

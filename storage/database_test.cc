@@ -6,9 +6,11 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/str_cat.h"
 #include "storage/temporary_directory.h"
@@ -96,6 +98,37 @@ TEST_F(DatabaseTest, ABatchIsWrittenAsOneAcrossFamilies) {
   EXPECT_EQ(db->Get(Family::kIds, "gone").value(), std::nullopt);
   EXPECT_EQ(db->Get(Family::kRows, "b").value(), std::nullopt);
   EXPECT_EQ(db->Get(Family::kRows, "c").value(), "5");
+}
+
+// What the first version wrote had neither `attributes` nor `updates`.
+TEST_F(DatabaseTest, ADatabaseOfTheFirstFamiliesAloneGetsTheOthers) {
+  const RecordStoreOptions options;
+  auto families = ColumnFamilies(options);
+  families.resize(6);
+  {
+    std::vector<rocksdb::ColumnFamilyHandle*> handles;
+    rocksdb::DB* opened = nullptr;
+    ASSERT_TRUE(
+        rocksdb::DB::Open(DatabaseOptions(options), directory(), families, &handles, &opened).ok());
+    const std::unique_ptr<rocksdb::DB> db(opened);
+    for (size_t family = 0; family < families.size(); ++family) {
+      EXPECT_TRUE(db->Put({}, handles[family], "a", families[family].name).ok());
+      db->DestroyColumnFamilyHandle(handles[family]).PermitUncheckedError();
+    }
+  }
+  const auto db = Open();
+  EXPECT_EQ(db->Get(Family::kMeta, "a").value(), "meta");
+  EXPECT_EQ(db->Get(Family::kIds, "a").value(), "ids");
+  EXPECT_EQ(db->Get(Family::kRows, "a").value(), "rows");
+  EXPECT_EQ(db->Get(Family::kVectors, "a").value(), "vectors");
+  EXPECT_EQ(db->Get(Family::kTombstones, "a").value(), "tombstones");
+  for (const Family added : {Family::kAttributes, Family::kUpdates}) {
+    EXPECT_EQ(db->Get(added, "a").value(), std::nullopt);
+    Batch batch = db->NewBatch();
+    batch.Put(added, "a", "new");
+    ASSERT_TRUE(db->Write(std::move(batch)).ok());
+    EXPECT_EQ(db->Get(added, "a").value(), "new");
+  }
 }
 
 TEST_F(DatabaseTest, ASnapshotStaysAtItsMoment) {

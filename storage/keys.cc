@@ -55,7 +55,10 @@ std::string NamespaceKey(std::string_view name) {
 
 std::string CommitStateKey(NamespaceNumber number) { return MetaKey(number, kCommitStateTag, ""); }
 
-std::string ManifestKey(NamespaceNumber number) { return MetaKey(number, kManifestTag, ""); }
+std::string ManifestKey(NamespaceNumber number, FieldNumber field) {
+  const auto bytes = BigEndian(field);
+  return MetaKey(number, kManifestTag, field == kDefaultField ? "" : View(bytes));
+}
 
 std::string ProducerKey(NamespaceNumber number, std::string_view producer) {
   return MetaKey(number, kProducerTag, producer);
@@ -72,12 +75,17 @@ std::array<char, kRowKeyBytes> RowKey(NamespaceNumber number, uint64_t row) {
   return key;
 }
 
-std::array<char, kVectorKeyBytes> VectorKey(NamespaceNumber number, uint64_t row, uint16_t field) {
+std::array<char, kVectorKeyBytes> VectorKey(NamespaceNumber number, uint64_t row, FieldNumber field) {
   std::array<char, kVectorKeyBytes> key;
   StoreBigEndian(number, key.data());
   StoreBigEndian(row, key.data() + kNamespacePrefixBytes);
   StoreBigEndian(field, key.data() + kRowKeyBytes);
   return key;
+}
+
+std::string MarkKey(NamespaceNumber number, uint64_t row, FieldNumber field) {
+  return field == kDefaultField ? std::string(View(RowKey(number, row)))
+                                : std::string(View(VectorKey(number, row, field)));
 }
 
 std::string NamespaceBegin(NamespaceNumber number) { return std::string(View(BigEndian(number))); }
@@ -99,7 +107,11 @@ std::string ProducerValue(uint64_t batch) { return std::string(View(BigEndian(ba
 
 std::array<char, 8> IdValue(uint64_t row) { return BigEndian(row); }
 
-std::array<char, 8> TombstoneValue(uint64_t sequence) { return BigEndian(sequence); }
+std::array<char, 8> MarkValue(uint64_t sequence) { return BigEndian(sequence); }
+
+std::string AttributesValue(int64_t expires_at, std::string_view attributes) {
+  return StrCat(View(BigEndian(static_cast<uint64_t>(expires_at))), attributes);
+}
 
 std::string RowValue(uint64_t sequence, std::string_view id) {
   return StrCat(View(BigEndian(sequence)), id);
@@ -125,6 +137,15 @@ absl::StatusOr<uint64_t> ParseRowKey(std::string_view key) {
     return WrongLength("the row", key, key.size(), StrCat(kRowKeyBytes));
   }
   return LoadBigEndian<uint64_t>(key.data() + kNamespacePrefixBytes);
+}
+
+absl::StatusOr<RowFieldKeyParts> ParseRowFieldKey(std::string_view key) {
+  if (key.size() != kVectorKeyBytes) {
+    VARVE_ASSIGN_OR_RETURN(const uint64_t row, ParseRowKey(key));
+    return RowFieldKeyParts{.row = row};
+  }
+  return RowFieldKeyParts{.row = LoadBigEndian<uint64_t>(key.data() + kNamespacePrefixBytes),
+                          .field = LoadBigEndian<FieldNumber>(key.data() + kRowKeyBytes)};
 }
 
 absl::StatusOr<NamespaceNumber> ParseNextNamespaceValue(std::string_view key,
@@ -155,8 +176,17 @@ absl::StatusOr<uint64_t> ParseIdValue(std::string_view key, std::string_view val
   return ParseNumber<uint64_t>(key, value);
 }
 
-absl::StatusOr<uint64_t> ParseTombstoneValue(std::string_view key, std::string_view value) {
+absl::StatusOr<uint64_t> ParseMarkValue(std::string_view key, std::string_view value) {
   return ParseNumber<uint64_t>(key, value);
+}
+
+absl::StatusOr<AttributesValueParts> ParseAttributesValue(std::string_view key,
+                                                          std::string_view value) {
+  const size_t prefix = sizeof(uint64_t);
+  VARVE_RETURN_IF_ERROR(CheckValueLengthAtLeast(key, value, prefix));
+  return AttributesValueParts{
+      .expires_at = static_cast<int64_t>(LoadBigEndian<uint64_t>(value.data())),
+      .attributes = value.substr(prefix)};
 }
 
 absl::StatusOr<RowValueParts> ParseRowValue(std::string_view key, std::string_view value) {

@@ -24,8 +24,16 @@ constexpr uint64_t kReclaimRowsMin = 10'000;
 // Records that a scan by id fetches at a time: of the largest vectors, 16 MiB.
 constexpr size_t kIdCursorBatch = 64;
 
-constexpr std::array<Family, 4> kRecordFamilies = {Family::kIds, Family::kRows, Family::kVectors,
-                                                   Family::kTombstones};
+constexpr std::array<Family, 6> kRecordFamilies = {Family::kIds,        Family::kRows,
+                                                   Family::kVectors,    Family::kAttributes,
+                                                   Family::kTombstones, Family::kUpdates};
+// Where a dead row's record is.
+constexpr std::array<Family, 3> kRowFamilies = {Family::kRows, Family::kVectors,
+                                                Family::kAttributes};
+
+Family MarkFamily(RowMarkKind kind) {
+  return kind == RowMarkKind::kTombstone ? Family::kTombstones : Family::kUpdates;
+}
 
 // A record that the scans and reads below found half of: one family has it and another does not.
 absl::Status Torn(std::string_view found, std::string_view key, std::string_view missing) {
@@ -64,36 +72,79 @@ absl::Status FindRowsAt(const Database& db, const Snapshot& snapshot, NamespaceN
   return absl::OkStatus();
 }
 
-absl::StatusOr<Values> ReadVectorsAt(const Database& db, const Snapshot& snapshot,
-                                     NamespaceNumber number, absl::Span<const uint64_t> rows) {
+// Reads one field's vectors into `records`, whose rows are set.
+absl::Status ReadVectorsAt(const Database& db, const Snapshot& snapshot, NamespaceNumber number,
+                           FieldNumber field, absl::Span<StoredRecord* const> records) {
   std::vector<std::array<char, kVectorKeyBytes>> keys;
-  keys.reserve(rows.size());
-  for (const uint64_t row : rows) keys.push_back(VectorKey(number, row, kDefaultField));
-  return db.MultiGet(Family::kVectors, snapshot, Views(keys));
+  keys.reserve(records.size());
+  for (const StoredRecord* record : records) keys.push_back(VectorKey(number, record->row, field));
+  VARVE_ASSIGN_OR_RETURN(Values values, db.MultiGet(Family::kVectors, snapshot, Views(keys)));
+  for (size_t i = 0; i < records.size(); ++i) {
+    records[i]->vectors.push_back(values.has(i) ? values.Take(i) : std::string());
+  }
+  return absl::OkStatus();
 }
 
-// The records in `rows`, each of which lives at `snapshot`: a part that is missing is DataLoss.
-absl::StatusOr<std::vector<StoredRecord>> ReadRowsAt(const Database& db, const Snapshot& snapshot,
-                                                     NamespaceNumber number,
-                                                     absl::Span<const uint64_t> rows,
-                                                     bool include_vectors) {
+absl::Status SetMetadata(std::string_view key, std::string_view value, StoredRecord* record) {
+  VARVE_ASSIGN_OR_RETURN(const AttributesValueParts parts, ParseAttributesValue(key, value));
+  record->attributes = parts.attributes;
+  record->expires_at = parts.expires_at;
+  return absl::OkStatus();
+}
+
+absl::Status ReadMetadataAt(const Database& db, const Snapshot& snapshot, NamespaceNumber number,
+                            absl::Span<StoredRecord* const> records) {
+  std::vector<std::array<char, kRowKeyBytes>> keys;
+  keys.reserve(records.size());
+  for (const StoredRecord* record : records) keys.push_back(RowKey(number, record->row));
+  VARVE_ASSIGN_OR_RETURN(const Values values,
+                         db.MultiGet(Family::kAttributes, snapshot, Views(keys)));
+  for (size_t i = 0; i < records.size(); ++i) {
+    if (!values.has(i)) continue;
+    VARVE_RETURN_IF_ERROR(SetMetadata(View(keys[i]), values.view(i), records[i]));
+  }
+  return absl::OkStatus();
+}
+
+// The record of each row, nullopt where there is none.
+absl::StatusOr<std::vector<std::optional<StoredRecord>>> ReadRowsAt(
+    const Database& db, const Snapshot& snapshot, NamespaceNumber number,
+    absl::Span<const uint64_t> rows, const RecordParts& parts) {
   std::vector<std::array<char, kRowKeyBytes>> keys;
   keys.reserve(rows.size());
   for (const uint64_t row : rows) keys.push_back(RowKey(number, row));
   VARVE_ASSIGN_OR_RETURN(const Values values, db.MultiGet(Family::kRows, snapshot, Views(keys)));
-  std::vector<StoredRecord> records(rows.size());
+  std::vector<std::optional<StoredRecord>> records(rows.size());
+  std::vector<StoredRecord*> found;
   for (size_t i = 0; i < rows.size(); ++i) {
-    if (!values.has(i)) return Torn("row", View(keys[i]), "record");
-    VARVE_ASSIGN_OR_RETURN(const RowValueParts parts, ParseRowValue(View(keys[i]), values.view(i)));
-    records[i].row = rows[i];
-    records[i].sequence = parts.sequence;
-    records[i].id = parts.id;
+    if (!values.has(i)) continue;
+    VARVE_ASSIGN_OR_RETURN(const RowValueParts value,
+                           ParseRowValue(View(keys[i]), values.view(i)));
+    StoredRecord& record = records[i].emplace();
+    record.row = rows[i];
+    record.sequence = value.sequence;
+    record.id = value.id;
+    found.push_back(&record);
   }
-  if (!include_vectors) return records;
-  VARVE_ASSIGN_OR_RETURN(Values vectors, ReadVectorsAt(db, snapshot, number, rows));
+  for (const FieldNumber field : parts.fields) {
+    VARVE_RETURN_IF_ERROR(ReadVectorsAt(db, snapshot, number, field, found));
+  }
+  if (parts.metadata) VARVE_RETURN_IF_ERROR(ReadMetadataAt(db, snapshot, number, found));
+  return records;
+}
+
+// The records in `rows`, each of which lives at `snapshot`: one that is missing is DataLoss.
+absl::StatusOr<std::vector<StoredRecord>> ReadLiveRowsAt(const Database& db,
+                                                         const Snapshot& snapshot,
+                                                         NamespaceNumber number,
+                                                         absl::Span<const uint64_t> rows,
+                                                         const RecordParts& parts) {
+  VARVE_ASSIGN_OR_RETURN(auto found, ReadRowsAt(db, snapshot, number, rows, parts));
+  std::vector<StoredRecord> records;
+  records.reserve(rows.size());
   for (size_t i = 0; i < rows.size(); ++i) {
-    if (!vectors.has(i)) return Torn("row", View(keys[i]), "vector");
-    records[i].vector = vectors.Take(i);
+    if (!found[i].has_value()) return Torn("row", View(RowKey(number, rows[i])), "record");
+    records.push_back(*std::move(found[i]));
   }
   return records;
 }
@@ -102,10 +153,11 @@ absl::StatusOr<std::vector<StoredRecord>> ReadRowsAt(const Database& db, const S
 // Must not outlive the database.
 class IdCursor final : public RecordStore::Cursor {
  public:
-  IdCursor(const Database* db, NamespaceNumber number, std::string_view after, bool include_vectors)
+  IdCursor(const Database* db, NamespaceNumber number, std::string_view after,
+           const RecordParts& parts)
       : db_(*db),
         number_(number),
-        include_vectors_(include_vectors),
+        parts_(parts),
         snapshot_(db->TakeSnapshot()),
         walk_(db->NewWalk(Family::kIds, snapshot_, Begin(number, after),
                           NamespaceBegin(number + 1))) {}
@@ -133,29 +185,30 @@ class IdCursor final : public RecordStore::Cursor {
       VARVE_ASSIGN_OR_RETURN(const uint64_t row, ParseIdValue(walk_->key(), walk_->value()));
       rows.push_back(row);
     }
-    VARVE_ASSIGN_OR_RETURN(fetched_, ReadRowsAt(db_, snapshot_, number_, rows, include_vectors_));
+    VARVE_ASSIGN_OR_RETURN(fetched_, ReadLiveRowsAt(db_, snapshot_, number_, rows, parts_));
     next_ = 0;
     return absl::OkStatus();
   }
 
   const Database& db_;
   const NamespaceNumber number_;
-  const bool include_vectors_;
+  const RecordParts parts_;
   const Snapshot snapshot_;
   const std::unique_ptr<Walk> walk_;
   std::vector<StoredRecord> fetched_;
   size_t next_ = 0;  // in fetched_
 };
 
-// Scan by row: walks over rows and vectors side by side. Must not outlive the database.
+// Scan by row: walks over rows, vectors and metadata side by side. Must not outlive the database.
 class RowCursor final : public RecordStore::Cursor {
  public:
-  RowCursor(const Database* db, NamespaceNumber number, RowRange range)
-      : number_(number), snapshot_(db->TakeSnapshot()) {
+  RowCursor(const Database* db, NamespaceNumber number, RowRange range, const RecordParts& parts)
+      : parts_(parts), snapshot_(db->TakeSnapshot()) {
     const std::string begin(View(RowKey(number, range.first)));
     const std::string end(View(RowKey(number, range.last + 1)));
     rows_ = db->NewWalk(Family::kRows, snapshot_, begin, end);
     vectors_ = db->NewWalk(Family::kVectors, snapshot_, begin, end);
+    metadata_ = db->NewWalk(Family::kAttributes, snapshot_, begin, end);
   }
 
   absl::StatusOr<bool> Next(StoredRecord* record) override {
@@ -165,19 +218,57 @@ class RowCursor final : public RecordStore::Cursor {
     VARVE_ASSIGN_OR_RETURN(const RowValueParts parts, ParseRowValue(rows_->key(), rows_->value()));
     record->sequence = parts.sequence;
     record->id = parts.id;
-    VARVE_ASSIGN_OR_RETURN(const bool has_vector, vectors_->Next());
-    if (!has_vector || vectors_->key() != View(VectorKey(number_, record->row, kDefaultField))) {
-      return Torn("row", rows_->key(), "vector");
-    }
-    record->vector = vectors_->value();
+    record->vectors.assign(parts_.fields.size(), "");
+    if (!parts_.fields.empty()) VARVE_RETURN_IF_ERROR(TakeVectors(record));
+    record->attributes.clear();
+    record->expires_at = kNeverExpires;
+    if (parts_.metadata) VARVE_RETURN_IF_ERROR(TakeMetadata(record));
     return true;
   }
 
  private:
-  const NamespaceNumber number_;
+  // A walk that stands at a key that may be a later row's.
+  struct Ahead {
+    bool begun = false;
+    bool more = false;
+  };
+
+  static absl::Status Advance(Walk* walk, Ahead* ahead) {
+    VARVE_ASSIGN_OR_RETURN(ahead->more, walk->Next());
+    ahead->begun = true;
+    return absl::OkStatus();
+  }
+
+  absl::Status TakeVectors(StoredRecord* record) {
+    if (!vectors_ahead_.begun) VARVE_RETURN_IF_ERROR(Advance(vectors_.get(), &vectors_ahead_));
+    while (vectors_ahead_.more) {
+      VARVE_ASSIGN_OR_RETURN(const RowFieldKeyParts key, ParseRowFieldKey(vectors_->key()));
+      if (key.row > record->row) break;
+      for (size_t i = 0; key.row == record->row && i < parts_.fields.size(); ++i) {
+        if (key.field == parts_.fields[i]) record->vectors[i] = vectors_->value();
+      }
+      VARVE_RETURN_IF_ERROR(Advance(vectors_.get(), &vectors_ahead_));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status TakeMetadata(StoredRecord* record) {
+    if (!metadata_ahead_.begun) VARVE_RETURN_IF_ERROR(Advance(metadata_.get(), &metadata_ahead_));
+    while (metadata_ahead_.more) {
+      VARVE_ASSIGN_OR_RETURN(const uint64_t row, ParseRowKey(metadata_->key()));
+      if (row > record->row) break;
+      if (row == record->row) {
+        VARVE_RETURN_IF_ERROR(SetMetadata(metadata_->key(), metadata_->value(), record));
+      }
+      VARVE_RETURN_IF_ERROR(Advance(metadata_.get(), &metadata_ahead_));
+    }
+    return absl::OkStatus();
+  }
+
+  const RecordParts parts_;
   const Snapshot snapshot_;
-  std::unique_ptr<Walk> rows_;
-  std::unique_ptr<Walk> vectors_;
+  std::unique_ptr<Walk> rows_, vectors_, metadata_;
+  Ahead vectors_ahead_, metadata_ahead_;
 };
 
 // RecordStore over a Database: what a commit, a namespace and a record are in keys and values.
@@ -200,7 +291,7 @@ class RocksRecordStore final : public RecordStore {
   absl::StatusOr<NamespaceEntry> ReadNamespace(std::string_view name) const override;
   absl::StatusOr<std::vector<NamespaceEntry>> ListNamespaces() const override;
 
-  absl::Status Write(const Commit& commit) override;
+  absl::Status Write(const Commit& commit) override ABSL_LOCKS_EXCLUDED(updates_mu_);
   void SyncAsync(absl::AnyInvocable<void(absl::Status)> done) override {
     group_sync_.SyncAsync(std::move(done));
   }
@@ -209,27 +300,32 @@ class RocksRecordStore final : public RecordStore {
                         std::vector<uint64_t>* rows) const override {
     return FindRowsAt(*db_, /*snapshot=*/nullptr, number, ids, rows);
   }
-  absl::Status WriteManifest(NamespaceNumber number, std::string_view manifest,
-                             absl::Span<const ForgottenTombstones> forgotten) override;
+  absl::Status WriteManifest(NamespaceNumber number, FieldNumber field, std::string_view manifest,
+                             absl::Span<const ForgottenMarks> forgotten) override
+      ABSL_LOCKS_EXCLUDED(updates_mu_);
   absl::Status Flush() override { return db_->Flush(); }
   void ReclaimRows(NamespaceNumber number, RowRange range) override;
-  absl::StatusOr<std::string> ReadManifest(NamespaceNumber number) const override;
-  absl::StatusOr<std::vector<Tombstone>> ReadTombstones(NamespaceNumber number,
-                                                        RowRange range) const override;
+  absl::StatusOr<std::string> ReadManifest(NamespaceNumber number,
+                                           FieldNumber field) const override;
+  absl::StatusOr<std::vector<RowMark>> ReadMarks(RowMarkKind kind, NamespaceNumber number,
+                                                 FieldNumber field, RowRange range) const override;
   absl::StatusOr<std::vector<std::optional<StoredRecord>>> ReadRecords(
       NamespaceNumber number, absl::Span<const std::string_view> ids,
-      bool include_vectors) const override;
-  absl::StatusOr<std::vector<std::optional<std::string>>> ReadVectors(
-      NamespaceNumber number, absl::Span<const uint64_t> rows) const override;
+      const RecordParts& parts) const override;
+  absl::StatusOr<std::vector<std::optional<StoredRecord>>> ReadRows(
+      NamespaceNumber number, absl::Span<const uint64_t> rows,
+      const RecordParts& parts) const override {
+    return ReadRowsAt(*db_, db_->TakeSnapshot(), number, rows, parts);
+  }
   absl::StatusOr<uint64_t> ProducerPosition(NamespaceNumber number,
                                             std::string_view producer) const override;
   absl::StatusOr<std::unique_ptr<Cursor>> ScanById(NamespaceNumber number, std::string_view after,
-                                                   bool include_vectors) const override {
-    return std::make_unique<IdCursor>(db_.get(), number, after, include_vectors);
+                                                   const RecordParts& parts) const override {
+    return std::make_unique<IdCursor>(db_.get(), number, after, parts);
   }
-  absl::StatusOr<std::unique_ptr<Cursor>> ScanByRow(NamespaceNumber number,
-                                                    RowRange range) const override {
-    return std::make_unique<RowCursor>(db_.get(), number, range);
+  absl::StatusOr<std::unique_ptr<Cursor>> ScanByRow(NamespaceNumber number, RowRange range,
+                                                    const RecordParts& parts) const override {
+    return std::make_unique<RowCursor>(db_.get(), number, range, parts);
   }
 
  private:
@@ -246,6 +342,7 @@ class RocksRecordStore final : public RecordStore {
   // Held while a namespace is created, changed or dropped, fsync included: each reads before it
   // writes, and they are rare.
   Mutex namespaces_mu_;
+  Mutex updates_mu_;  // held while marks of updates are written or removed
   std::atomic<bool> stopping_{false};  // cuts a compaction of the reclaimer short
   ThreadPool reclaimer_;
   GroupSync group_sync_;
@@ -377,29 +474,67 @@ absl::Status CheckCommit(const Commit& commit) {
     return absl::InvalidArgumentError(StrCat("a commit names namespace ", commit.namespace_number,
                                              ", expected 1 to ", kNamespaceNumberMax));
   }
-  if (commit.ids.size() != commit.vectors.size()) {
+  const auto check = [&](std::string_view what, size_t found) {
+    if (found == commit.ids.size()) return absl::OkStatus();
     return absl::InvalidArgumentError(
-        StrCat("a commit has ", commit.ids.size(), " ids and ", commit.vectors.size(), " vectors"));
+        StrCat("a commit has ", commit.ids.size(), " ids and ", found, " ", what));
+  };
+  for (const FieldColumn& column : commit.fields) {
+    VARVE_RETURN_IF_ERROR(check("vectors", column.vectors.size()));
   }
-  return absl::OkStatus();
+  if (!commit.attributes.empty()) {
+    VARVE_RETURN_IF_ERROR(check("attributes", commit.attributes.size()));
+  }
+  return commit.expires_at.empty() ? absl::OkStatus()
+                                   : check("times of expiry", commit.expires_at.size());
 }
 
 // Room for a commit, so that its vectors are copied once.
 size_t BatchBytes(const Commit& commit) {
+  constexpr size_t kMark = Batch::Bytes(kVectorKeyBytes, sizeof(uint64_t));
+  const size_t fields = commit.namespace_fields.size();
   size_t bytes = Batch::Bytes(kNamespacePrefixBytes + 1, sizeof(CommitState)) +
                  Batch::Bytes(kNamespacePrefixBytes + 1 + commit.producer.size(), sizeof(uint64_t));
-  for (size_t i = 0; i < commit.ids.size(); ++i) {
-    const size_t id = commit.ids[i].size();
-    bytes += Batch::Bytes(kNamespacePrefixBytes + id, sizeof(uint64_t)) +
-             Batch::Bytes(kRowKeyBytes, sizeof(uint64_t) + id) +
-             Batch::Bytes(kVectorKeyBytes, commit.vectors[i].size());
+  const auto metadata = [](std::string_view attributes) {
+    return Batch::Bytes(kRowKeyBytes, sizeof(uint64_t) + attributes.size());
+  };
+  for (const std::string_view id : commit.ids) {
+    bytes += Batch::Bytes(kNamespacePrefixBytes + id.size(), sizeof(uint64_t)) +
+             Batch::Bytes(kRowKeyBytes, sizeof(uint64_t) + id.size());
+  }
+  for (const FieldColumn& column : commit.fields) {
+    for (const std::string_view vector : column.vectors) {
+      bytes += Batch::Bytes(kVectorKeyBytes, vector.size());
+    }
+  }
+  for (const std::string_view attributes : commit.attributes) bytes += metadata(attributes);
+  if (commit.attributes.empty()) bytes += commit.expires_at.size() * metadata("");
+  for (const MetadataUpdate& update : commit.updates) {
+    bytes += metadata(update.attributes) + fields * kMark;
   }
   for (const std::string_view id : commit.deleted_ids) {
     bytes += Batch::Bytes(kNamespacePrefixBytes + id.size(), 0);
   }
   return bytes + commit.dead_rows.size() *
-                     (Batch::Bytes(kRowKeyBytes, 0) + Batch::Bytes(kVectorKeyBytes, 0) +
-                      Batch::Bytes(kRowKeyBytes, sizeof(uint64_t)));
+                     (kRowFamilies.size() * Batch::Bytes(kVectorKeyBytes, 0) +
+                      fields * (Batch::Bytes(kVectorKeyBytes, 0) + kMark));
+}
+
+void PutNewRow(const Commit& commit, size_t i, Batch* batch) {
+  const NamespaceNumber number = commit.namespace_number;
+  const uint64_t row = commit.first_row + i;
+  batch->Put(Family::kIds, IdKey(number, commit.ids[i]), View(IdValue(row)));
+  batch->Put(Family::kRows, View(RowKey(number, row)),
+             RowValue(commit.state.sequence, commit.ids[i]));
+  for (const FieldColumn& column : commit.fields) {
+    if (column.vectors[i].empty()) continue;
+    batch->Put(Family::kVectors, View(VectorKey(number, row, column.field)), column.vectors[i]);
+  }
+  const auto attributes = commit.attributes.empty() ? std::string_view() : commit.attributes[i];
+  const int64_t expires_at = commit.expires_at.empty() ? kNeverExpires : commit.expires_at[i];
+  if (attributes.empty() && expires_at == kNeverExpires) return;
+  batch->Put(Family::kAttributes, View(RowKey(number, row)),
+             AttributesValue(expires_at, attributes));
 }
 
 absl::Status RocksRecordStore::Write(const Commit& commit) {
@@ -414,32 +549,43 @@ absl::Status RocksRecordStore::Write(const Commit& commit) {
   for (const std::string_view id : commit.deleted_ids) {
     batch.Delete(Family::kIds, IdKey(number, id));
   }
+  const auto mark = MarkValue(commit.state.sequence);
   for (const uint64_t row : commit.dead_rows) {
     batch.Delete(Family::kRows, View(RowKey(number, row)));
-    batch.Delete(Family::kVectors, View(VectorKey(number, row, kDefaultField)));
-    batch.Put(Family::kTombstones, View(RowKey(number, row)),
-              View(TombstoneValue(commit.state.sequence)));
+    batch.Delete(Family::kAttributes, View(RowKey(number, row)));
+    for (const FieldNumber field : commit.namespace_fields) {
+      batch.Delete(Family::kVectors, View(VectorKey(number, row, field)));
+      batch.Put(Family::kTombstones, MarkKey(number, row, field), View(mark));
+    }
   }
-  for (size_t i = 0; i < commit.ids.size(); ++i) {
-    const uint64_t row = commit.first_row + i;
-    batch.Put(Family::kIds, IdKey(number, commit.ids[i]), View(IdValue(row)));
-    batch.Put(Family::kRows, View(RowKey(number, row)),
-              RowValue(commit.state.sequence, commit.ids[i]));
-    batch.Put(Family::kVectors, View(VectorKey(number, row, kDefaultField)), commit.vectors[i]);
+  for (const MetadataUpdate& update : commit.updates) {
+    batch.Put(Family::kAttributes, View(RowKey(number, update.row)),
+              AttributesValue(update.expires_at, update.attributes));
+    for (const FieldNumber field : commit.namespace_fields) {
+      batch.Put(Family::kUpdates, MarkKey(number, update.row, field), View(mark));
+    }
   }
+  for (size_t i = 0; i < commit.ids.size(); ++i) PutNewRow(commit, i, &batch);
+  if (commit.updates.empty()) return db_->Write(std::move(batch));
+  MutexLock lock(&updates_mu_);
   return db_->Write(std::move(batch));
 }
 
-absl::Status RocksRecordStore::WriteManifest(NamespaceNumber number, std::string_view manifest,
-                                             absl::Span<const ForgottenTombstones> forgotten) {
+absl::Status RocksRecordStore::WriteManifest(NamespaceNumber number, FieldNumber field,
+                                             std::string_view manifest,
+                                             absl::Span<const ForgottenMarks> forgotten) {
+  // A row's mark is replaced when the row is changed again: what was read must be what is removed.
+  MutexLock lock(&updates_mu_);
   Batch batch = db_->NewBatch();
-  batch.Put(Family::kMeta, ManifestKey(number), manifest);
-  for (const ForgottenTombstones& some : forgotten) {
-    // One by one: rows go on dying meanwhile, and theirs must stay.
-    VARVE_ASSIGN_OR_RETURN(const auto tombstones, ReadTombstones(number, some.range));
-    for (const Tombstone& tombstone : tombstones) {
-      if (tombstone.sequence > some.sequence) continue;
-      batch.Delete(Family::kTombstones, View(RowKey(number, tombstone.row)));
+  batch.Put(Family::kMeta, ManifestKey(number, field), manifest);
+  for (const ForgottenMarks& some : forgotten) {
+    for (const RowMarkKind kind : {RowMarkKind::kTombstone, RowMarkKind::kUpdate}) {
+      // One by one: rows go on dying and changing meanwhile, and theirs must stay.
+      VARVE_ASSIGN_OR_RETURN(const auto marks, ReadMarks(kind, number, field, some.range));
+      for (const RowMark& mark : marks) {
+        if (mark.sequence > some.sequence) continue;
+        batch.Delete(MarkFamily(kind), MarkKey(number, mark.row, field));
+      }
     }
   }
   return db_->WriteSynced(std::move(batch));
@@ -449,7 +595,7 @@ void RocksRecordStore::ReclaimRows(NamespaceNumber number, RowRange range) {
   reclaimer_.Schedule([this, number, range] {
     // All families: a log is kept while any of them has something of it in memory alone.
     db_->Flush().IgnoreError();
-    for (const Family family : {Family::kRows, Family::kVectors}) {
+    for (const Family family : kRowFamilies) {
       if (stopping_) return;
       db_->Compact(family, View(RowKey(number, range.first)), View(RowKey(number, range.last + 1)),
                    &stopping_)
@@ -458,30 +604,34 @@ void RocksRecordStore::ReclaimRows(NamespaceNumber number, RowRange range) {
   });
 }
 
-absl::StatusOr<std::string> RocksRecordStore::ReadManifest(NamespaceNumber number) const {
+absl::StatusOr<std::string> RocksRecordStore::ReadManifest(NamespaceNumber number,
+                                                           FieldNumber field) const {
   VARVE_ASSIGN_OR_RETURN(std::optional<std::string> value,
-                         db_->Get(Family::kMeta, ManifestKey(number)));
+                         db_->Get(Family::kMeta, ManifestKey(number, field)));
   return std::move(value).value_or("");
 }
 
-absl::StatusOr<std::vector<Tombstone>> RocksRecordStore::ReadTombstones(NamespaceNumber number,
-                                                                        RowRange range) const {
-  const auto walk = db_->NewWalk(Family::kTombstones, db_->TakeSnapshot(),
+absl::StatusOr<std::vector<RowMark>> RocksRecordStore::ReadMarks(RowMarkKind kind,
+                                                                 NamespaceNumber number,
+                                                                 FieldNumber field,
+                                                                 RowRange range) const {
+  const auto walk = db_->NewWalk(MarkFamily(kind), db_->TakeSnapshot(),
                                  std::string(View(RowKey(number, range.first))),
                                  std::string(View(RowKey(number, range.last + 1))));
-  std::vector<Tombstone> tombstones;
+  std::vector<RowMark> marks;
   while (true) {
     VARVE_ASSIGN_OR_RETURN(const bool more, walk->Next());
-    if (!more) return tombstones;
-    VARVE_ASSIGN_OR_RETURN(const uint64_t row, ParseRowKey(walk->key()));
-    VARVE_ASSIGN_OR_RETURN(const uint64_t sequence,
-                           ParseTombstoneValue(walk->key(), walk->value()));
-    tombstones.push_back({.row = row, .sequence = sequence});
+    if (!more) return marks;
+    VARVE_ASSIGN_OR_RETURN(const RowFieldKeyParts key, ParseRowFieldKey(walk->key()));
+    if (key.field != field) continue;
+    VARVE_ASSIGN_OR_RETURN(const uint64_t sequence, ParseMarkValue(walk->key(), walk->value()));
+    marks.push_back({.row = key.row, .sequence = sequence});
   }
 }
 
 absl::StatusOr<std::vector<std::optional<StoredRecord>>> RocksRecordStore::ReadRecords(
-    NamespaceNumber number, absl::Span<const std::string_view> ids, bool include_vectors) const {
+    NamespaceNumber number, absl::Span<const std::string_view> ids,
+    const RecordParts& parts) const {
   const Snapshot snapshot = db_->TakeSnapshot();
   std::vector<uint64_t> rows;
   VARVE_RETURN_IF_ERROR(FindRowsAt(*db_, snapshot, number, ids, &rows));
@@ -490,22 +640,12 @@ absl::StatusOr<std::vector<std::optional<StoredRecord>>> RocksRecordStore::ReadR
     if (row != kNoRow) live.push_back(row);
   }
   VARVE_ASSIGN_OR_RETURN(std::vector<StoredRecord> found,
-                         ReadRowsAt(*db_, snapshot, number, live, include_vectors));
+                         ReadLiveRowsAt(*db_, snapshot, number, live, parts));
   std::vector<std::optional<StoredRecord>> records(ids.size());
   for (size_t i = 0, next = 0; i < ids.size(); ++i) {
     if (rows[i] != kNoRow) records[i] = std::move(found[next++]);
   }
   return records;
-}
-
-absl::StatusOr<std::vector<std::optional<std::string>>> RocksRecordStore::ReadVectors(
-    NamespaceNumber number, absl::Span<const uint64_t> rows) const {
-  VARVE_ASSIGN_OR_RETURN(Values values, ReadVectorsAt(*db_, /*snapshot=*/nullptr, number, rows));
-  std::vector<std::optional<std::string>> vectors(rows.size());
-  for (size_t i = 0; i < rows.size(); ++i) {
-    if (values.has(i)) vectors[i] = values.Take(i);
-  }
-  return vectors;
 }
 
 absl::StatusOr<uint64_t> RocksRecordStore::ProducerPosition(NamespaceNumber number,

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,11 +23,31 @@ using NamespaceNumber = uint32_t;
 // "No such row", where a row number is expected. Row numbers begin at 1.
 inline constexpr uint64_t kNoRow = 0;
 
+// A vector field's number in its namespace. The default field has 0.
+using FieldNumber = uint16_t;
+inline constexpr FieldNumber kDefaultField = 0;
+
+// Of records that do not expire.
+inline constexpr int64_t kNeverExpires = std::numeric_limits<int64_t>::max();
+
 // Where a namespace stands after a commit. Written with the commit.
 struct CommitState {
   uint64_t sequence = 0;  // number of the last commit; 0 before the first
   uint64_t next_row = 1;  // number the next row gets
   uint8_t id_type = 0;    // the engine's IdType; opaque here
+};
+
+// The vectors of one field: the bytes of each new row, empty where it has none.
+struct FieldColumn {
+  FieldNumber field = kDefaultField;
+  absl::Span<const std::string_view> vectors;
+};
+
+// New metadata of a row that is there.
+struct MetadataUpdate {
+  uint64_t row = kNoRow;
+  std::string_view attributes;  // the engine's bytes; opaque here
+  int64_t expires_at = kNeverExpires;
 };
 
 // One commit: everything a batch changes in one namespace, applied in one atomic RocksDB write.
@@ -38,14 +59,19 @@ struct Commit {
   // Rows first_row, first_row + 1, ... hold ids[0], ids[1], ...
   uint64_t first_row = 0;
   absl::Span<const std::string_view> ids;
-  // vectors[i]: the bytes of row first_row + i in the default field, as the client's dtype has
-  // them.
-  absl::Span<const std::string_view> vectors;
+  // Each as long as `ids`.
+  absl::Span<const FieldColumn> fields;
+  // As long as `ids`, or empty: no row has metadata; none expires.
+  absl::Span<const std::string_view> attributes;
+  absl::Span<const int64_t> expires_at;  // microseconds since the Unix epoch
+  absl::Span<const MetadataUpdate> updates;
   // Ids that are deleted. None of them is in `ids`.
   absl::Span<const std::string_view> deleted_ids;
-  // Rows that die: the old rows of replaced and deleted ids. Their records are removed, and a
-  // tombstone remembers each until no segment holds it any more.
+  // Rows that die: the old rows of replaced and deleted ids. Their records are removed, and in each field
+  // a tombstone remembers each until no segment holds it any more.
   absl::Span<const uint64_t> dead_rows;
+  // All fields of the namespace.
+  absl::Span<const FieldNumber> namespace_fields;
   // The producer's position after this commit; not written when `producer` is empty.
   std::string_view producer;
   uint64_t producer_batch = 0;
@@ -64,13 +90,25 @@ struct StoredRecord {
   uint64_t row = kNoRow;
   uint64_t sequence = 0;  // the commit that wrote it
   std::string id;
-  std::string vector;  // empty when not asked for
+  std::vector<std::string> vectors;  // of the fields asked for; empty where the record has none
+  std::string attributes;            // this and the next when asked for
+  int64_t expires_at = kNeverExpires;
 };
 
-// A row that is dead, and the commit that killed it.
-struct Tombstone {
+// Which parts of a record are read besides.
+struct RecordParts {
+  absl::Span<const FieldNumber> fields;  // whose vectors; must outlive a cursor
+  bool metadata = false;                 // attributes and expires_at
+};
+
+// What happened to a row after it was written, and the last commit that did it: see RowMarkKind.
+struct RowMark {
   uint64_t row = kNoRow;
   uint64_t sequence = 0;
+};
+enum class RowMarkKind {
+  kTombstone,  // it died
+  kUpdate,     // its metadata was changed
 };
 
 // Rows first ... last, both included.
@@ -79,9 +117,8 @@ struct RowRange {
   uint64_t last = kNoRow;
 };
 
-// Tombstones of which no segment holds the row any more: those in `range` of rows that died up to
-// commit `sequence`.
-struct ForgottenTombstones {
+// Marks that no segment needs any more: those in `range` made up to commit `sequence`.
+struct ForgottenMarks {
   RowRange range;
   uint64_t sequence = ~uint64_t{0};
 };
@@ -138,10 +175,11 @@ class RecordStore {
   // brief.
   virtual void SyncAsync(absl::AnyInvocable<void(absl::Status)> done) = 0;
 
-  // Replaces a namespace's manifest, and in the same write removes tombstones. Survives power loss,
-  // with everything written before. Calls for one namespace come one at a time.
-  virtual absl::Status WriteManifest(NamespaceNumber number, std::string_view manifest,
-                                     absl::Span<const ForgottenTombstones> forgotten) = 0;
+  // Replaces the manifest of a namespace's field, and in the same write removes marks of that field.
+  // Survives power loss, with everything written before. Calls for one field come one at a time.
+  virtual absl::Status WriteManifest(NamespaceNumber number, FieldNumber field,
+                                     std::string_view manifest,
+                                     absl::Span<const ForgottenMarks> forgotten) = 0;
 
   // Writes what is in memory to tables: the next start has no log to replay. For a clean stop.
   virtual absl::Status Flush() = 0;
@@ -153,10 +191,12 @@ class RecordStore {
   // --- Reading. ---
 
   // The manifest last written; empty when there is none.
-  virtual absl::StatusOr<std::string> ReadManifest(NamespaceNumber number) const = 0;
-  // The tombstones of rows in `range`, in order of row.
-  virtual absl::StatusOr<std::vector<Tombstone>> ReadTombstones(NamespaceNumber number,
-                                                                RowRange range) const = 0;
+  virtual absl::StatusOr<std::string> ReadManifest(NamespaceNumber number,
+                                                   FieldNumber field) const = 0;
+  // The marks of one kind and field on rows in `range`, in order of row.
+  virtual absl::StatusOr<std::vector<RowMark>> ReadMarks(RowMarkKind kind, NamespaceNumber number,
+                                                         FieldNumber field,
+                                                         RowRange range) const = 0;
 
   // The live row of each id, kNoRow where there is none. rows->size() == ids.size() afterwards.
   virtual absl::Status FindRows(NamespaceNumber number, absl::Span<const std::string_view> ids,
@@ -164,10 +204,10 @@ class RecordStore {
   // The record of each id, nullopt where there is none; all as of one moment.
   virtual absl::StatusOr<std::vector<std::optional<StoredRecord>>> ReadRecords(
       NamespaceNumber number, absl::Span<const std::string_view> ids,
-      bool include_vectors) const = 0;
-  // The vector bytes of each row, nullopt where the row is dead.
-  virtual absl::StatusOr<std::vector<std::optional<std::string>>> ReadVectors(
-      NamespaceNumber number, absl::Span<const uint64_t> rows) const = 0;
+      const RecordParts& parts) const = 0;
+  // The record of each row, nullopt where the row is dead; all as of one moment.
+  virtual absl::StatusOr<std::vector<std::optional<StoredRecord>>> ReadRows(
+      NamespaceNumber number, absl::Span<const uint64_t> rows, const RecordParts& parts) const = 0;
   // The producer's last committed batch, 0 when there is none.
   virtual absl::StatusOr<uint64_t> ProducerPosition(NamespaceNumber number,
                                                     std::string_view producer) const = 0;
@@ -184,10 +224,10 @@ class RecordStore {
   // In order of id, from the first id greater than `after` (from the start when empty).
   virtual absl::StatusOr<std::unique_ptr<Cursor>> ScanById(NamespaceNumber number,
                                                            std::string_view after,
-                                                           bool include_vectors) const = 0;
-  // The records in `range` in order of row, with vectors: what recovery reads.
-  virtual absl::StatusOr<std::unique_ptr<Cursor>> ScanByRow(NamespaceNumber number,
-                                                            RowRange range) const = 0;
+                                                           const RecordParts& parts) const = 0;
+  // The records in `range` in order of row: what recovery reads.
+  virtual absl::StatusOr<std::unique_ptr<Cursor>> ScanByRow(NamespaceNumber number, RowRange range,
+                                                            const RecordParts& parts) const = 0;
 };
 
 }  // namespace varve::storage

@@ -37,6 +37,9 @@ constexpr int kReportFd = 3;
 // So small that kills meet flushes, compactions and changes of the log.
 RecordStoreOptions TinyBuffers() { return {.write_buffer_bytes = 64 << 10}; }
 
+constexpr FieldNumber kFields[] = {kDefaultField, 3};
+constexpr RecordParts kEverything = {.fields = kFields, .metadata = true};
+
 std::string Vector(uint64_t sequence, uint64_t record) {
   const std::string word = StrCat(sequence, "/", record, " ");
   std::string vector;
@@ -46,36 +49,66 @@ std::string Vector(uint64_t sequence, uint64_t record) {
 
 std::string Id(uint64_t sequence, uint64_t record) { return StrCat(sequence, "/", record); }
 
-// Commit s writes s/0 ... s/19, replaces "latest" and deletes (s-1)/0; so what is stored follows
-// from the last commit's number alone.
-using Records = std::map<std::string, std::string>;
+struct Record {
+  std::string vector;
+  std::string other_vector;  // of every second record
+  std::string attributes;    // of every third
+  int64_t expires_at = kNeverExpires;
+
+  bool operator==(const Record&) const = default;
+};
+using Records = std::map<std::string, Record>;
+
+Record MakeRecord(uint64_t sequence, uint64_t record) {
+  Record made{.vector = Vector(sequence, record)};
+  if (record % 2 == 0) made.other_vector = Vector(record, sequence).substr(0, 300);
+  if (record % 3 == 0) {
+    made.attributes = Id(sequence, record);
+    made.expires_at = static_cast<int64_t>(sequence);
+  }
+  return made;
+}
+
+// What commit `sequence` makes of the metadata of (sequence - 1)/1.
+std::string UpdatedAttributes(uint64_t sequence) { return StrCat("updated by ", sequence); }
+
+// Commit s writes s/0 ... s/19, replaces "latest", updates (s-1)/1 and deletes (s-1)/0; so what is
+// stored follows from the last commit's number alone.
 Records RecordsAfter(uint64_t sequence) {
   Records records;
   for (uint64_t s = 1; s <= sequence; ++s) {
     for (uint64_t i = 0; i < kRecordsPerCommit; ++i) {
-      if (i > 0 || s == sequence) records[Id(s, i)] = Vector(s, i);
+      if (i > 0 || s == sequence) records[Id(s, i)] = MakeRecord(s, i);
     }
+    if (s < sequence) records[Id(s, 1)].attributes = UpdatedAttributes(s + 1);
   }
-  if (sequence > 0) records["latest"] = Vector(sequence, 999);
+  if (sequence > 0) records["latest"] = MakeRecord(sequence, 999);
   return records;
 }
 
 bool WriteCommit(RecordStore* store, const NamespaceEntry& entry, CommitState* state) {
   const uint64_t sequence = ++state->sequence;
   Records puts;
-  for (uint64_t i = 0; i < kRecordsPerCommit; ++i) puts[Id(sequence, i)] = Vector(sequence, i);
-  puts["latest"] = Vector(sequence, 999);
-  const std::string deleted = Id(sequence - 1, 0);
-  std::vector<std::string_view> ids;
-  std::vector<std::string_view> vectors;
-  for (const auto& [id, vector] : puts) {
+  for (uint64_t i = 0; i < kRecordsPerCommit; ++i) puts[Id(sequence, i)] = MakeRecord(sequence, i);
+  puts["latest"] = MakeRecord(sequence, 999);
+  std::vector<std::string_view> ids, vectors, other_vectors, attributes;
+  std::vector<int64_t> expires_at;
+  for (const auto& [id, record] : puts) {
     ids.push_back(id);
-    vectors.push_back(vector);
+    vectors.push_back(record.vector);
+    other_vectors.push_back(record.other_vector);
+    attributes.push_back(record.attributes);
+    expires_at.push_back(record.expires_at);
   }
-  const std::vector<std::string_view> gone = {"latest", deleted};
-  std::vector<uint64_t> dead_rows;
-  if (!store->FindRows(entry.number, gone, &dead_rows).ok()) return false;
-  std::erase(dead_rows, kNoRow);
+  const FieldColumn fields[] = {{kFields[0], vectors}, {kFields[1], other_vectors}};
+  const std::string deleted = Id(sequence - 1, 0), updated = Id(sequence - 1, 1);
+  const std::vector<std::string_view> touched = {"latest", deleted, updated};
+  std::vector<uint64_t> rows;
+  if (!store->FindRows(entry.number, touched, &rows).ok()) return false;
+  const std::string new_attributes = UpdatedAttributes(sequence);
+  const MetadataUpdate update = {.row = rows.back(), .attributes = new_attributes};
+  rows.pop_back();
+  std::erase(rows, kNoRow);
 
   Commit commit;
   commit.namespace_number = entry.number;
@@ -83,9 +116,13 @@ bool WriteCommit(RecordStore* store, const NamespaceEntry& entry, CommitState* s
   state->next_row += ids.size();
   commit.state = *state;
   commit.ids = ids;
-  commit.vectors = vectors;
-  commit.deleted_ids = absl::MakeSpan(gone).subspan(1);
-  commit.dead_rows = dead_rows;
+  commit.fields = fields;
+  commit.attributes = attributes;
+  commit.expires_at = expires_at;
+  if (update.row != kNoRow) commit.updates = absl::MakeConstSpan(&update, 1);
+  commit.deleted_ids = absl::MakeConstSpan(&touched[1], 1);
+  commit.dead_rows = rows;
+  commit.namespace_fields = kFields;
   commit.producer = kProducer;
   commit.producer_batch = sequence;
   return store->Write(commit).ok();
@@ -147,6 +184,22 @@ class VictimProcess {
   int reports_ = -1;
 };
 
+// Each commit after the first killed "latest" and a deleted record, and updated one.
+void ExpectMarks(const RecordStore& store, const NamespaceEntry& entry) {
+  for (const FieldNumber field : kFields) {
+    for (const auto& [kind, count] :
+         {std::pair(RowMarkKind::kTombstone, 2), std::pair(RowMarkKind::kUpdate, 1)}) {
+      std::map<uint64_t, int> marks;  // by commit
+      const auto found = store.ReadMarks(kind, entry.number, field, {1, kLastRow});
+      ASSERT_TRUE(found.ok()) << found.status();
+      for (const RowMark& mark : *found) ++marks[mark.sequence];
+      std::map<uint64_t, int> expected;
+      for (uint64_t s = 2; s <= entry.state.sequence; ++s) expected[s] = count;
+      EXPECT_EQ(marks, expected) << "field " << field;
+    }
+  }
+}
+
 // Sets `reported` to the last commit that is there.
 void ExpectWholeCommits(const std::string& directory, uint64_t* reported) {
   auto store = RecordStore::Open(directory, TinyBuffers());
@@ -161,17 +214,24 @@ void ExpectWholeCommits(const std::string& directory, uint64_t* reported) {
   EXPECT_EQ((*store)->ProducerPosition(entry.number, kProducer).value_or(0), sequence);
 
   Records stored;
-  auto cursor = (*store)->ScanByRow(entry.number, {1, kLastRow});
+  auto cursor = (*store)->ScanByRow(entry.number, {1, kLastRow}, kEverything);
   ASSERT_TRUE(cursor.ok()) << cursor.status();
   StoredRecord record;
   while (true) {
     const auto more = (*cursor)->Next(&record);
     ASSERT_TRUE(more.ok()) << more.status();
     if (!*more) break;
-    EXPECT_TRUE(stored.emplace(record.id, record.vector).second) << record.id << " comes twice";
+    const bool added = stored
+                           .emplace(record.id, Record{.vector = record.vectors.at(0),
+                                                      .other_vector = record.vectors.at(1),
+                                                      .attributes = record.attributes,
+                                                      .expires_at = record.expires_at})
+                           .second;
+    EXPECT_TRUE(added) << record.id << " comes twice";
     EXPECT_LT(record.row, entry.state.next_row);
   }
   EXPECT_TRUE(stored == RecordsAfter(sequence)) << "after commit " << sequence;
+  ExpectMarks(**store, entry);
 }
 
 TEST(RecordStoreCrashTest, EveryReportedCommitOfAKilledProcessIsThereWhole) {

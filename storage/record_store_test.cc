@@ -21,7 +21,11 @@
 namespace varve::storage {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::SizeIs;
 
 // RocksDB in a directory of its own.
 class RocksUnderTest final : public StoreUnderTest {
@@ -51,20 +55,33 @@ INSTANTIATE_TEST_SUITE_P(TinyBuffers, RecordStoreContractTest, testing::Values([
                                .block_cache_bytes = 64 << 10, .write_buffer_bytes = 64 << 10});
                          }));
 
-// One namespace with two records, whose stored bytes a test damages under the store.
-class DamagedStoreTest : public testing::Test {
+constexpr FieldNumber kFields[] = {kDefaultField, 3};
+constexpr RecordParts kNoParts;
+constexpr RecordParts kVectors = {.fields = kFields};
+constexpr RecordParts kMetadata = {.metadata = true};
+constexpr RecordParts kEverything = {.fields = kFields, .metadata = true};
+constexpr RowRange kAllRows = {1, kLastRow};
+
+// A store with one namespace of two records, x and y, and access to the bytes under it.
+class StoredBytesTest : public testing::Test {
  protected:
-  DamagedStoreTest() {
+  StoredBytesTest() {
     auto store = Open();
     number_ = store->CreateNamespace("a", "schema").value();
     const std::vector<std::string_view> ids = {"x", "y"};
-    const std::vector<std::string_view> vectors = {"1", "2"};
+    const std::vector<std::string_view> vectors = {"1", "2"}, others = {"3", "4"};
+    const std::vector<FieldColumn> fields = {{kDefaultField, vectors}, {3, others}};
+    const std::vector<std::string_view> attributes = {"x's", "y's"};
+    const std::vector<int64_t> expires_at = {7, kNeverExpires};
     Commit commit;
     commit.namespace_number = number_;
     commit.state = {.sequence = 1, .next_row = 3};
     commit.first_row = 1;
     commit.ids = ids;
-    commit.vectors = vectors;
+    commit.fields = fields;
+    commit.attributes = attributes;
+    commit.expires_at = expires_at;
+    commit.namespace_fields = kFields;
     commit.producer = "p";
     commit.producer_batch = 1;
     EXPECT_TRUE(store->Write(commit).ok());
@@ -80,6 +97,34 @@ class DamagedStoreTest : public testing::Test {
   }
   void Delete(Family family, std::string_view key) {
     Change([&](Batch* batch) { batch->Delete(family, key); });
+  }
+
+  // Updates or deletes x, row 1, in commit 2.
+  absl::Status UpdateX(RecordStore* store, const MetadataUpdate& update) const {
+    return store->Write({.namespace_number = number_,
+                         .state = {.sequence = 2, .next_row = 3},
+                         .updates = absl::MakeConstSpan(&update, 1),
+                         .namespace_fields = kFields});
+  }
+  absl::Status DeleteX(RecordStore* store) const {
+    const std::string_view id = "x";
+    const uint64_t row = 1;
+    return store->Write({.namespace_number = number_,
+                         .state = {.sequence = 2, .next_row = 3},
+                         .deleted_ids = absl::MakeConstSpan(&id, 1),
+                         .dead_rows = absl::MakeConstSpan(&row, 1),
+                         .namespace_fields = kFields});
+  }
+
+  // The namespace's keys.
+  std::vector<std::string> Keys(Family family) {
+    const auto db = Database::Open(directory_.path(), RecordStoreOptions());
+    EXPECT_TRUE(db.ok()) << db.status();
+    const auto walk =
+        (*db)->NewWalk(family, nullptr, NamespaceBegin(number_), NamespaceBegin(number_ + 1));
+    std::vector<std::string> keys;
+    while (walk->Next().value()) keys.emplace_back(walk->key());
+    return keys;
   }
 
   static void ExpectDataLoss(const absl::Status& status, std::string_view key) {
@@ -106,41 +151,166 @@ class DamagedStoreTest : public testing::Test {
   const TemporaryDirectory directory_;
 };
 
+TEST_F(StoredBytesTest, ADeletedRecordLeavesNoKeyButATombstoneInEachField) {
+  const auto x_key = RowKey(number_, 1), y_key = RowKey(number_, 2);
+  ASSERT_TRUE(DeleteX(Open().get()).ok());
+  EXPECT_THAT(Keys(Family::kIds), ElementsAre(IdKey(number_, "y")));
+  EXPECT_THAT(Keys(Family::kRows), ElementsAre(View(y_key)));
+  EXPECT_THAT(Keys(Family::kVectors),
+              ElementsAre(View(VectorKey(number_, 2, 0)), View(VectorKey(number_, 2, 3))));
+  EXPECT_THAT(Keys(Family::kAttributes), ElementsAre(View(y_key)));
+  EXPECT_THAT(Keys(Family::kTombstones), ElementsAre(View(x_key), MarkKey(number_, 1, 3)));
+  EXPECT_THAT(Keys(Family::kUpdates), IsEmpty());
+}
+
+TEST_F(StoredBytesTest, ADroppedNamespaceLeavesNoKeyInAnyFamily) {
+  {
+    const auto store = Open();
+    ASSERT_TRUE(UpdateX(store.get(), {.row = 1, .attributes = "new"}).ok());
+    ASSERT_TRUE(DeleteX(store.get()).ok());
+    ASSERT_TRUE(store->WriteManifest(number_, kDefaultField, "m", {}).ok());
+    ASSERT_TRUE(store->WriteManifest(number_, 3, "m", {}).ok());
+  }
+  EXPECT_EQ(Keys(Family::kMeta).size(), 4);  // state, two manifests, producer
+  for (size_t family = 1; family < kFamilyCount; ++family) {
+    EXPECT_THAT(Keys(static_cast<Family>(family)), Not(IsEmpty())) << "family " << family;
+  }
+  ASSERT_TRUE(Open()->DropNamespace(number_, "a").ok());
+  for (size_t family = 0; family < kFamilyCount; ++family) {
+    EXPECT_THAT(Keys(static_cast<Family>(family)), IsEmpty()) << "family " << family;
+  }
+}
+
+TEST_F(StoredBytesTest, ARecordWithoutAVectorOrMetadataHasNoKeyForIt) {
+  const std::vector<std::string_view> ids = {"z"}, none = {""}, some = {"5"};
+  const std::vector<FieldColumn> fields = {{kDefaultField, none}, {3, some}};
+  const std::vector<int64_t> expires_at = {kNeverExpires};
+  ASSERT_TRUE(Open()
+                  ->Write({.namespace_number = number_,
+                           .state = {.sequence = 2, .next_row = 4},
+                           .first_row = 3,
+                           .ids = ids,
+                           .fields = fields,
+                           .attributes = none,
+                           .expires_at = expires_at,
+                           .namespace_fields = kFields})
+                  .ok());
+  EXPECT_THAT(Keys(Family::kRows), SizeIs(3));
+  EXPECT_THAT(Keys(Family::kVectors), SizeIs(5));
+  EXPECT_THAT(Keys(Family::kAttributes), SizeIs(2));
+}
+
+// What a store of the first version holds: a mark of the default field and a manifest without a
+// field in their keys.
+TEST_F(StoredBytesTest, MarksAndManifestsOfBeforeThereWereFieldsAreTheDefaultFields) {
+  const auto row_key = RowKey(number_, 1);
+  Put(Family::kTombstones, View(row_key), View(MarkValue(2)));
+  Put(Family::kMeta, NamespaceBegin(number_) + "m", "old");
+  const auto store = Open();
+  EXPECT_EQ(store->ReadManifest(number_, kDefaultField).value(), "old");
+  EXPECT_EQ(store->ReadManifest(number_, 3).value(), "");
+  const auto marks = store->ReadMarks(RowMarkKind::kTombstone, number_, kDefaultField, kAllRows);
+  ASSERT_EQ(marks->size(), 1);
+  EXPECT_EQ(marks->front().row, 1);
+  EXPECT_EQ(marks->front().sequence, 2);
+  EXPECT_THAT(*store->ReadMarks(RowMarkKind::kTombstone, number_, 3, kAllRows), IsEmpty());
+}
+
+// The same store; a test damages the bytes.
+class DamagedStoreTest : public StoredBytesTest {};
+
 TEST_F(DamagedStoreTest, AnIdWithoutARowNumberIsDataLoss) {
   const std::string key = IdKey(number_, "x");
   Put(Family::kIds, key, "short");
   const auto store = Open();
   std::vector<uint64_t> rows;
   ExpectDataLoss(store->FindRows(number_, {"y", "x"}, &rows), key);
-  ExpectDataLoss(store->ReadRecords(number_, {"x"}, false).status(), key);
-  ExpectDataLoss(FirstOf(store->ScanById(number_, "", false)), key);
+  ExpectDataLoss(store->ReadRecords(number_, {"x"}, kNoParts).status(), key);
+  ExpectDataLoss(FirstOf(store->ScanById(number_, "", kNoParts)), key);
 }
 
 TEST_F(DamagedStoreTest, AnIdWhoseRowIsMissingIsDataLoss) {
   const auto row_key = RowKey(number_, 1);
   Delete(Family::kRows, View(row_key));
   const auto store = Open();
-  ExpectDataLoss(store->ReadRecords(number_, {"x"}, false).status(), View(row_key));
-  ExpectDataLoss(FirstOf(store->ScanById(number_, "", false)), View(row_key));
+  ExpectDataLoss(store->ReadRecords(number_, {"x"}, kNoParts).status(), View(row_key));
+  ExpectDataLoss(FirstOf(store->ScanById(number_, "", kNoParts)), View(row_key));
 }
 
 TEST_F(DamagedStoreTest, ARowTooShortIsDataLoss) {
   const auto row_key = RowKey(number_, 1);
   Put(Family::kRows, View(row_key), "short");
   const auto store = Open();
-  ExpectDataLoss(store->ReadRecords(number_, {"x"}, false).status(), View(row_key));
-  ExpectDataLoss(FirstOf(store->ScanByRow(number_, {1, kLastRow})), View(row_key));
+  ExpectDataLoss(store->ReadRecords(number_, {"x"}, kNoParts).status(), View(row_key));
+  ExpectDataLoss(FirstOf(store->ScanByRow(number_, kAllRows, kNoParts)), View(row_key));
 }
 
-TEST_F(DamagedStoreTest, ARowWhoseVectorIsMissingIsDataLoss) {
+TEST_F(DamagedStoreTest, MetadataTooShortIsDataLoss) {
   const auto row_key = RowKey(number_, 1);
-  Delete(Family::kVectors, View(VectorKey(number_, 1, kDefaultField)));
+  Put(Family::kAttributes, View(row_key), "short");
   const auto store = Open();
-  ExpectDataLoss(store->ReadRecords(number_, {"x"}, true).status(), View(row_key));
-  ExpectDataLoss(FirstOf(store->ScanById(number_, "", true)), View(row_key));
-  ExpectDataLoss(FirstOf(store->ScanByRow(number_, {1, kLastRow})), View(row_key));
-  EXPECT_TRUE(store->ReadRecords(number_, {"x"}, false).ok()) << "the vector is not asked for";
-  EXPECT_TRUE(store->ReadRecords(number_, {"y"}, true).ok()) << "the other record is whole";
+  ExpectDataLoss(store->ReadRecords(number_, {"x"}, kMetadata).status(), View(row_key));
+  ExpectDataLoss(store->ReadRows(number_, {1}, kMetadata).status(), View(row_key));
+  ExpectDataLoss(FirstOf(store->ScanById(number_, "", kMetadata)), View(row_key));
+  ExpectDataLoss(FirstOf(store->ScanByRow(number_, kAllRows, kMetadata)), View(row_key));
+  EXPECT_TRUE(store->ReadRecords(number_, {"x"}, kVectors).ok()) << "metadata is not asked for";
+  EXPECT_TRUE(FirstOf(store->ScanByRow(number_, kAllRows, kVectors)).ok());
+  EXPECT_TRUE(store->ReadRecords(number_, {"y"}, kMetadata).ok()) << "the other record is whole";
+}
+
+TEST_F(DamagedStoreTest, AMetadataKeyOfTheWrongLengthIsDataLoss) {
+  const std::string key = MarkKey(number_, 1, 3);
+  Put(Family::kAttributes, key, AttributesValue(7, "x's"));
+  ExpectDataLoss(FirstOf(Open()->ScanByRow(number_, kAllRows, kMetadata)), key);
+}
+
+TEST_F(DamagedStoreTest, AVectorKeyOfTheWrongLengthIsDataLoss) {
+  const std::string key = std::string(View(RowKey(number_, 1))) + "x";
+  Put(Family::kVectors, key, "1");
+  const auto store = Open();
+  ExpectDataLoss(FirstOf(store->ScanByRow(number_, kAllRows, kVectors)), key);
+  EXPECT_TRUE(FirstOf(store->ScanByRow(number_, kAllRows, kMetadata)).ok());
+}
+
+TEST_F(DamagedStoreTest, VectorsAndMetadataWithoutARowAreNotTheNextRows) {
+  const auto x_key = RowKey(number_, 1), y_key = RowKey(number_, 2);
+  Delete(Family::kRows, View(x_key));
+  Delete(Family::kVectors, View(VectorKey(number_, 2, 3)));
+  Delete(Family::kAttributes, View(y_key));
+  const auto store = Open();
+  const auto cursor = store->ScanByRow(number_, kAllRows, kEverything).value();
+  StoredRecord record;
+  ASSERT_TRUE(cursor->Next(&record).value());
+  EXPECT_EQ(record.id, "y");
+  EXPECT_THAT(record.vectors, ElementsAre("2", ""));
+  EXPECT_EQ(record.attributes, "");
+  EXPECT_EQ(record.expires_at, kNeverExpires);
+  EXPECT_FALSE(cursor->Next(&record).value());
+}
+
+TEST_F(DamagedStoreTest, AMarkTooShortIsDataLoss) {
+  const std::string key = MarkKey(number_, 1, 3);
+  for (const auto& [family, kind] : {std::pair(Family::kTombstones, RowMarkKind::kTombstone),
+                                     std::pair(Family::kUpdates, RowMarkKind::kUpdate)}) {
+    Put(family, key, "short");
+    {
+      const auto store = Open();
+      ExpectDataLoss(store->ReadMarks(kind, number_, 3, kAllRows).status(), key);
+      ExpectDataLoss(store->WriteManifest(number_, 3, "m", {{{.range = kAllRows}}}), key);
+      EXPECT_EQ(store->ReadManifest(number_, 3).value(), "") << "nothing of it is written";
+      EXPECT_TRUE(store->ReadMarks(kind, number_, kDefaultField, kAllRows).ok());
+    }
+    Delete(family, key);
+  }
+}
+
+TEST_F(DamagedStoreTest, AMarkKeyOfTheWrongLengthIsDataLoss) {
+  const std::string key = MarkKey(number_, 1, 3) + "x";
+  Put(Family::kUpdates, key, View(MarkValue(1)));
+  const auto store = Open();
+  for (const FieldNumber field : kFields) {
+    ExpectDataLoss(store->ReadMarks(RowMarkKind::kUpdate, number_, field, kAllRows).status(), key);
+  }
 }
 
 TEST_F(DamagedStoreTest, ARowKeyOfTheWrongLengthIsDataLoss) {
@@ -149,7 +319,7 @@ TEST_F(DamagedStoreTest, ARowKeyOfTheWrongLengthIsDataLoss) {
   ExpectDataLoss(
       [&] {
         auto store = Open();
-        auto cursor = store->ScanByRow(number_, {3, kLastRow}).value();
+        auto cursor = store->ScanByRow(number_, {3, kLastRow}, kNoParts).value();
         StoredRecord record;
         return cursor->Next(&record).status();
       }(),
@@ -212,12 +382,13 @@ TEST(RecordStoreTest, DroppingALargeNamespaceGivesItsDiskSpaceBack) {
     const auto id = BigEndian(row);
     const std::string_view ids[] = {View(id)};
     const std::string_view vectors[] = {vector};
+    const FieldColumn fields[] = {{kDefaultField, vectors}};
     Commit commit;
     commit.namespace_number = number;
     commit.state = {.sequence = row, .next_row = row + 1};
     commit.first_row = row;
     commit.ids = ids;
-    commit.vectors = vectors;
+    commit.fields = fields;
     ASSERT_TRUE(store->Write(commit).ok());
   }
   ASSERT_GT(BytesOf(directory.path(), ".blob"), kRows * vector.size() / 2);

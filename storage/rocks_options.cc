@@ -134,7 +134,9 @@ std::vector<rocksdb::ColumnFamilyDescriptor> ColumnFamilies(const RecordStoreOpt
           {"ids", IdsOptions(common)},
           {"rows", common},
           {"vectors", VectorsOptions(vectors)},
-          {"tombstones", common}};
+          {"tombstones", common},
+          {"attributes", common},
+          {"updates", common}};
 }
 
 }  // namespace varve::storage

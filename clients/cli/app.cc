@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/str_cat.h"
+#include "clients/cli/format.h"
 #include "clients/cli/verbs/verbs.h"
 
 namespace varve::cli {
@@ -48,6 +49,7 @@ void AddEverything(CLI::App& app, Session& session, Action* chosen) {
   AddIngest(app, chosen);
   AddSearch(app, chosen);
   AddGet(app, chosen);
+  AddUpdate(app, chosen);
   AddDelete(app, chosen);
   AddCount(app, chosen);
   AddScan(app, chosen);
@@ -67,6 +69,9 @@ int Report(Session& session, const CLI::App& app, const absl::Status& status) {
         session.interrupted() ? std::string_view("interrupted")
                               : std::string_view(status.message().data(), status.message().size());
     PrintError(session, StrCat(why, session.resume_hint()));
+    if (absl::IsInvalidArgument(status)) {
+      session.err() << FilterFault(session.filter(), status.message()) << std::flush;
+    }
     return kFailed;
   }
   session.out().flush();

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
+#include <system_error>
 #include <variant>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
 #include "base/str_cat.h"
@@ -46,6 +49,25 @@ std::string IdText(const client::Id& id) {
   if (const uint64_t* const number = std::get_if<uint64_t>(&id)) return StrCat(*number);
   return absl::Utf8SafeCEscape(std::get<std::string>(id));
 }
+
+std::string FilterFault(std::string_view filter, std::string_view message) {
+  constexpr std::string_view kMark = "filter, column ";
+  const size_t mark = message.find(kMark);
+  if (mark == message.npos || filter.empty()) return "";
+  const char* const digits = message.data() + mark + kMark.size();
+  size_t column = 0;
+  const auto [stop, error] = std::from_chars(digits, message.data() + message.size(), column);
+  if (error != std::errc() || column == 0 || column > filter.size() + 1) return "";
+  std::string line(filter);
+  for (char& c : line) c = absl::ascii_iscntrl(static_cast<unsigned char>(c)) ? ' ' : c;
+  return StrCat("  ", line, "\n  ", std::string(column - 1, ' '), "^\n");
+}
+
+std::string Milliseconds(absl::Duration duration) {
+  return absl::StrFormat("%.3f", absl::ToDoubleMilliseconds(duration));
+}
+
+std::string Percent(double share) { return absl::StrFormat("%.2f", share * 100); }
 
 std::string ShellWord(std::string_view word) {
   const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {

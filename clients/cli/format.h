@@ -21,6 +21,15 @@ std::string About(absl::Duration duration);
 // "7" or "text", with bytes that would disturb a terminal escaped.
 std::string IdText(const client::Id& id);
 
+// The line that a filter is, with a caret below the column that `message`, a server's, names in it:
+// "filter, column 7: ...". Empty where it names none, or there is no filter.
+std::string FilterFault(std::string_view filter, std::string_view message);
+
+// Milliseconds, without their unit: "0.125".
+std::string Milliseconds(absl::Duration duration);
+// A share in percent, without the sign: "12.50".
+std::string Percent(double share);
+
 // A word as a shell reads it back, quoted if it has to be.
 std::string ShellWord(std::string_view word);
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/tensor.h"
+#include "clients/cpp/varve/metadata.h"
 #include "clients/cpp/varve/records.h"
 
 namespace varve::cli {
@@ -19,8 +20,13 @@ std::string ToText(const Json& document);
 Json ToJson(const client::Id& id);
 // The shortest number that reads back as this float32; null unless it is finite.
 Json ToJson(float value);
+// Times as RFC 3339.
+Json ToJson(const client::Value& value);
+Json ToJson(const client::Metadata& metadata);
 // All elements of one row of a tensor.
 Json RowToJson(const TensorView& tensor, size_t row);
+// A list of rows [begin, end).
+Json RowsToJson(const TensorView& tensor, size_t begin, size_t end);
 
 }  // namespace varve::cli
 

@@ -51,12 +51,17 @@ class Session {
   void set_resume_hint(std::string hint) { resume_hint_ = std::move(hint); }
   const std::string& resume_hint() const { return resume_hint_; }
 
+  // The filter that a call was given, to be shown where the server finds it wrong.
+  void set_filter(std::string filter) { filter_ = std::move(filter); }
+  const std::string& filter() const { return filter_; }
+
   // Prints the one document that --json promises.
   void PrintJson(const Json& document);
 
  private:
   const SessionOptions options_;
   std::string resume_hint_;
+  std::string filter_;
   std::unique_ptr<client::Client> client_;
 };
 

@@ -8,6 +8,7 @@
 #include "base/endian.h"
 #include "base/status_macros.h"
 #include "base/str_cat.h"
+#include "metadata/attributes.h"
 
 namespace varve::engine {
 namespace {
@@ -80,14 +81,41 @@ absl::Status BadRow(uint32_t row, std::string_view fault) {
   return status;
 }
 
-absl::Status CheckShape(const FieldSchema& field, const RecordsView& records) {
-  const TensorView& vectors = records.vectors;
-  if (records.field != field.name) {
-    return absl::InvalidArgumentError(StrCat("there is no vector field \"", records.field, "\""));
+absl::Status BadField(std::string_view name, std::string_view what) {
+  return absl::InvalidArgumentError(StrCat("field \"", name, "\": ", what));
+}
+
+// The field that a column of vectors is for, and the vectors of each record in it.
+struct CheckedField {
+  const FieldSchema* schema = nullptr;
+  const FieldVectorsView* column = nullptr;
+
+  size_t begin(uint32_t row) const { return column->has_offsets ? column->offsets[row] : row; }
+  size_t end(uint32_t row) const { return column->has_offsets ? column->offsets[row + 1] : row + 1; }
+};
+
+absl::Status CheckOffsets(const FieldVectorsView& column, size_t records) {
+  const auto& offsets = column.offsets;
+  if (offsets.size() != records + 1 || offsets.front() != 0 ||
+      offsets.back() != column.vectors.rows || !std::is_sorted(offsets.begin(), offsets.end())) {
+    return BadField(column.field,
+                    StrCat("offsets must be ", records + 1, " numbers that ascend from 0 to the ",
+                           column.vectors.rows, " vectors of the tensor, are ", offsets.size()));
   }
-  if (vectors.rows != records.ids.size()) {
-    return absl::InvalidArgumentError(StrCat("field \"", field.name, "\": ", vectors.rows,
-                                             " vectors for ", records.ids.size(), " ids"));
+  return absl::OkStatus();
+}
+
+absl::Status CheckShape(const FieldSchema& field, const FieldVectorsView& column, size_t records) {
+  const TensorView& vectors = column.vectors;
+  if (column.has_offsets != field.multi_vector) {
+    return BadField(field.name, field.multi_vector
+                                    ? "a record has several vectors: offsets must say which"
+                                    : "a record has one vector: there must be no offsets");
+  }
+  if (field.multi_vector) {
+    VARVE_RETURN_IF_ERROR(CheckOffsets(column, records));
+  } else if (vectors.rows != records) {
+    return BadField(field.name, StrCat(vectors.rows, " vectors for ", records, " ids"));
   }
   if (vectors.rows == 0) return absl::OkStatus();
   if (vectors.columns != field.dimension) {
@@ -103,7 +131,124 @@ absl::Status CheckShape(const FieldSchema& field, const RecordsView& records) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::vector<CheckedField>> CheckFields(const NamespaceSchema& schema,
+                                                      const RecordsView& records) {
+  const size_t count = records.ids.size();
+  std::vector<CheckedField> fields;
+  for (const FieldVectorsView& column : records.fields) {
+    const auto field = std::find_if(schema.fields.begin(), schema.fields.end(),
+                                    [&](const FieldSchema& f) { return f.name == column.field; });
+    if (field == schema.fields.end()) {
+      return absl::InvalidArgumentError(StrCat("there is no vector field \"", column.field, "\""));
+    }
+    for (const CheckedField& other : fields) {
+      if (other.schema == &*field) return BadField(field->name, "is in the batch twice");
+    }
+    VARVE_RETURN_IF_ERROR(CheckShape(*field, column, count));
+    fields.push_back({&*field, &column});
+  }
+  if (fields.empty() && count > 0) {
+    return absl::InvalidArgumentError("a batch must have the vectors of at least one field");
+  }
+  const auto check = [&](std::string_view what, size_t found) {
+    if (found == 0 || found == count) return absl::OkStatus();
+    return absl::InvalidArgumentError(StrCat(found, " ", what, " for ", count, " ids"));
+  };
+  VARVE_RETURN_IF_ERROR(check("records' metadata", records.attributes.size()));
+  VARVE_RETURN_IF_ERROR(check("times of expiry", records.expires_at.size()));
+  return fields;
+}
+
+// Reads one field of a batch.
+struct FieldReader {
+  CheckedField field;
+  FloatReader reader;
+};
+
+std::string VectorsFault(uint32_t row, FieldReader* in) {
+  const FieldSchema& schema = *in->field.schema;
+  const size_t begin = in->field.begin(row), end = in->field.end(row);
+  const std::string prefix =
+      schema.name.empty() ? "" : StrCat("field \"", schema.name, "\": ");
+  if (schema.multi_vector && (begin == end || end - begin > kVectorsPerRecordMax)) {
+    return StrCat(prefix, "a record must have 1 to ", kVectorsPerRecordMax, " vectors, has ",
+                  end - begin);
+  }
+  for (size_t i = begin; i < end; ++i) {
+    const std::string fault = VectorFault(schema, in->reader.Row(i));
+    if (fault.empty()) continue;
+    return schema.multi_vector ? StrCat(prefix, "vector ", i - begin, ": ", fault)
+                               : StrCat(prefix, fault);
+  }
+  return "";
+}
+
+// What is wrong with one row of a batch; empty when nothing is.
+class RowCheck {
+ public:
+  RowCheck(const NamespaceSchema& schema, const RecordsView& records,
+           const std::vector<CheckedField>& fields)
+      : schema_(schema), records_(records) {
+    for (const CheckedField& field : fields) {
+      readers_.push_back({field, FloatReader(field.column->vectors)});
+    }
+  }
+
+  // Rows in order.
+  std::string Fault(uint32_t row, std::string_view key) {
+    while (next_fault_ < records_.attribute_faults.size() &&
+           records_.attribute_faults[next_fault_].row < row) {
+      ++next_fault_;
+    }
+    if (next_fault_ < records_.attribute_faults.size() &&
+        records_.attribute_faults[next_fault_].row == row) {
+      return records_.attribute_faults[next_fault_].message;
+    }
+    std::string fault = IdFault(records_.ids.type, key);
+    for (FieldReader& reader : readers_) {
+      if (fault.empty()) fault = VectorsFault(row, &reader);
+    }
+    if (fault.empty() && !records_.attributes.empty()) {
+      fault = AttributesFault(schema_, records_.attributes[row]);
+    }
+    return fault;
+  }
+
+ private:
+  const NamespaceSchema& schema_;
+  const RecordsView& records_;
+  std::vector<FieldReader> readers_;
+  size_t next_fault_ = 0;
+};
+
 }  // namespace
+
+std::string AttributesFault(const NamespaceSchema& schema, std::string_view encoded) {
+  if (schema.attributes.empty()) return "";
+  metadata::AttributeReader reader(encoded);
+  metadata::AttributeView attribute;
+  while (reader.Next(&attribute)) {
+    const auto declared = std::find_if(
+        schema.attributes.begin(), schema.attributes.end(),
+        [&](const AttributeSchema& wanted) { return wanted.path == attribute.path(); });
+    if (declared == schema.attributes.end()) continue;
+    const auto wanted = [&](std::string_view found) {
+      return StrCat("attribute \"", attribute.path(), "\" must be ",
+                    declared->is_list ? "a list of " : "", metadata::ValueTypeName(declared->type),
+                    ", is ", found);
+    };
+    if (attribute.is_list() != declared->is_list) {
+      return wanted(attribute.is_list() ? "a list" : "no list");
+    }
+    std::string fault;
+    attribute.ForEach([&](const metadata::ValueView& value) {
+      if (value.type != declared->type) fault = wanted(metadata::ValueTypeName(value.type));
+      return fault.empty();
+    });
+    if (!fault.empty()) return fault;
+  }
+  return "";
+}
 
 EncodedIds::EncodedIds(const IdsView& ids) {
   if (ids.type == IdType::kText) {
@@ -133,16 +278,15 @@ absl::Status AppendDecodedId(IdType type, std::string_view key, IdList* ids) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<CheckedBatch> CheckBatch(const FieldSchema& field, const RecordsView& records,
+absl::StatusOr<CheckedBatch> CheckBatch(const NamespaceSchema& schema, const RecordsView& records,
                                         const std::vector<std::string_view>& keys,
                                         OnError on_error) {
-  VARVE_RETURN_IF_ERROR(CheckShape(field, records));
+  VARVE_ASSIGN_OR_RETURN(const auto fields, CheckFields(schema, records));
   CheckedBatch batch;
   batch.rows.reserve(keys.size());
-  FloatReader reader(records.vectors);
+  RowCheck check(schema, records, fields);
   for (uint32_t row = 0; row < keys.size(); ++row) {
-    std::string fault = IdFault(records.ids.type, keys[row]);
-    if (fault.empty()) fault = VectorFault(field, reader.Row(row));
+    std::string fault = check.Fault(row, keys[row]);
     if (fault.empty()) {
       batch.rows.push_back(row);
     } else if (on_error == OnError::kSkip) {

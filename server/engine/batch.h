@@ -42,12 +42,15 @@ struct CheckedBatch {
 // Payload of an error that is about one row of a batch: its position, as text.
 inline constexpr char kRowPayload[] = "varve.dev/metadata/row";
 
-// Checks a batch against the field it is for: counts, dimension, dtype, ids, and every vector.
-// InvalidArgument names the row, what was wanted and what was found; with OnError::kSkip faults of
-// single rows are listed instead. `keys` are the batch's ids, encoded.
-absl::StatusOr<CheckedBatch> CheckBatch(const FieldSchema& field, const RecordsView& records,
+// Checks a batch against the namespace it is for: counts, dimensions, dtypes, ids, every vector and every
+// attribute. InvalidArgument names the row, what was wanted and what was found; with OnError::kSkip
+// faults of single rows are listed instead. `keys` are the batch's ids, encoded.
+absl::StatusOr<CheckedBatch> CheckBatch(const NamespaceSchema& schema, const RecordsView& records,
                                         const std::vector<std::string_view>& keys,
                                         OnError on_error);
+
+// What of encoded attributes is not as the namespace declares; empty when nothing is.
+std::string AttributesFault(const NamespaceSchema& schema, std::string_view encoded);
 
 // The vectors in the field's element type, as they are stored: as they came, or, in a field of
 // float32, widened into `buffer`. For vectors that CheckBatch has let pass.

@@ -20,6 +20,8 @@ FieldSchema Field(index::Metric metric = index::Metric::kL2) {
   return {.dimension = 3, .metric = metric};
 }
 
+NamespaceSchema Schema(const FieldSchema& field) { return {.name = "n", .fields = {field}}; }
+
 // A batch of three-dimensional float32 vectors with numeric ids.
 absl::StatusOr<CheckedBatch> Check(const FieldSchema& field, const std::vector<uint64_t>& numbers,
                                    const std::vector<float>& values,
@@ -27,11 +29,12 @@ absl::StatusOr<CheckedBatch> Check(const FieldSchema& field, const std::vector<u
   const IdsView ids{.type = IdType::kNumber, .numbers = numbers};
   const EncodedIds encoded(ids);
   const std::string_view bytes(reinterpret_cast<const char*>(values.data()), values.size() * 4);
-  return CheckBatch(
-      field,
-      {.ids = ids,
-       .vectors = {.rows = values.size() / columns, .columns = columns, .bytes = bytes}},
-      encoded.keys(), on_error);
+  return CheckBatch(Schema(field),
+                    {.ids = ids,
+                     .fields = {{.vectors = {.rows = values.size() / columns,
+                                             .columns = columns,
+                                             .bytes = bytes}}}},
+                    encoded.keys(), on_error);
 }
 
 std::string Message(const absl::Status& status) { return std::string(status.message()); }
@@ -59,6 +62,15 @@ TEST(BatchTest, DimensionMismatchGivesBothNumbers) {
 TEST(BatchTest, CountsThatDisagreeAreInvalid) {
   EXPECT_THAT(Message(Check(Field(), {5, 6}, {1, 2, 3}).status()),
               HasSubstr("1 vectors for 2 ids"));
+}
+
+TEST(BatchTest, ABatchWithoutVectorsIsRefused) {
+  const std::vector<uint64_t> numbers = {5};
+  const IdsView ids{.type = IdType::kNumber, .numbers = numbers};
+  const auto status =
+      CheckBatch(Schema(Field()), {.ids = ids}, EncodedIds(ids).keys(), OnError::kSkip).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(Message(status), HasSubstr("at least one field"));
 }
 
 TEST(BatchTest, NotFiniteNamesRowAndElement) {
@@ -112,7 +124,8 @@ TEST(BatchTest, TextIdsHaveBounds) {
     const EncodedIds encoded(ids);
     const std::string bytes(12, '\0');
     EXPECT_EQ(
-        CheckBatch(Field(), {.ids = ids, .vectors = {.rows = 1, .columns = 3, .bytes = bytes}},
+        CheckBatch(Schema(Field()),
+                   {.ids = ids, .fields = {{.vectors = {.rows = 1, .columns = 3, .bytes = bytes}}}},
                    encoded.keys(), OnError::kFailBatch)
             .ok(),
         good)

@@ -2,15 +2,20 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <future>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string_view>
 #include <utility>
 
 #include "base/status_macros.h"
 #include "base/str_cat.h"
+#include "index/attribute_columns.h"
+#include "metadata/attributes.h"
 #include "server/engine/engine.h"
+#include "server/engine/index_rows.h"
 #include "server/engine/segment_files.h"
 #include "storage/data_directory.h"
 #include "storage/manifest.h"
@@ -36,12 +41,13 @@ bool SameVector(const float* a, const float* b, size_t dimension) {
   return difference <= kRelativeError * largest;
 }
 
-// The sealed segments of a namespace beside its records, both in order of row.
+// The sealed segments of a field beside its records, both in order of row.
 class SegmentAudit {
  public:
   SegmentAudit(const storage::Manifest& manifest, const SegmentFiles& files,
                const FieldSchema& field)
-      : space_(field.metric, field.dimension, field.element_type) {
+      : space_(field.metric, field.dimension, field.element_type),
+        vector_bytes_(IndexRows::VectorBytes(field)) {
     for (const storage::SegmentRecord& record : manifest.segments) {
       entries_.push_back({.record = record});
       absl::Status status = Open(files, &entries_.back());
@@ -49,10 +55,10 @@ class SegmentAudit {
     }
   }
 
-  // The next live record.
+  // The next live record, whose vectors are of the right length.
   void Meet(const storage::StoredRecord& record) {
     while (current_ < entries_.size() && entries_[current_].record.range.last < record.row) {
-      PassDeadRows(&entries_[current_++], storage::kLastRow);
+      Finish(&entries_[current_++]);
     }
     if (current_ == entries_.size()) return;
     Entry& entry = entries_[current_];
@@ -63,9 +69,7 @@ class SegmentAudit {
 
   // There is no further record.
   void End() {
-    for (; current_ < entries_.size(); ++current_) {
-      PassDeadRows(&entries_[current_], storage::kLastRow);
-    }
+    for (; current_ < entries_.size(); ++current_) Finish(&entries_[current_]);
   }
 
   // Something is wrong with what is known of `row`. False when it is in no segment's range.
@@ -95,10 +99,42 @@ class SegmentAudit {
     std::shared_ptr<const index::SealedSegment> segment;
     uint32_t next = 0;   // the first of its rows that was not met yet
     std::string damage;  // the first that was found
+    std::set<uint32_t> changed;  // rows whose metadata was, after they were written
+    // Rows whose metadata the columns should have, and that of their records.
+    std::vector<uint32_t> in_columns;
+    std::deque<std::string> attributes;
   };
+
+  // All its records were met.
+  void Finish(Entry* entry) const {
+    PassDeadRows(entry, storage::kLastRow);
+    if (entry->damage.empty()) CompareAttributes(entry);
+    entry->in_columns.clear(), entry->attributes.clear();
+  }
+
+  // The columns, but for rows that are dead or were changed since, are what the records' metadata makes.
+  static void CompareAttributes(Entry* entry) {
+    const index::SealedSegment& segment = *entry->segment;
+    index::AttributeColumnsBuilder builder;
+    std::vector<uint32_t> kept(segment.size(), index::kNoOrdinal);
+    for (size_t i = 0; i < entry->in_columns.size(); ++i) {
+      kept[entry->in_columns[i]] = entry->in_columns[i];
+      builder.Add(entry->in_columns[i], entry->attributes[i]);
+    }
+    std::string found;
+    const index::ColumnsToMerge columns{
+        .columns = &segment.columns(), .renumbered = kept, .first = 0};
+    index::MergeColumns(absl::MakeConstSpan(&columns, 1), [&](std::string_view bytes) {
+      found.append(bytes);
+      return absl::OkStatus();
+    }).IgnoreError();
+    if (found != builder.Finish()) entry->damage = "its attributes are not those of its records";
+  }
 
   absl::Status Open(const SegmentFiles& files, Entry* entry) const {
     VARVE_ASSIGN_OR_RETURN(entry->segment, files.OpenStored(entry->record, space_));
+    entry->segment->history()->overlay.ForEach(
+        storage::kLastRow, [&](uint32_t i, std::string_view) { entry->changed.insert(i); });
     return entry->segment->Verify();
   }
 
@@ -114,6 +150,23 @@ class SegmentAudit {
   }
 
   void Compare(const storage::StoredRecord& record, Entry* entry) {
+    const std::string_view vectors = record.vectors[0];
+    for (size_t at = 0; at < vectors.size() && entry->damage.empty(); at += vector_bytes_) {
+      CompareVector(record, vectors.data() + at, entry);
+    }
+    if (!entry->damage.empty() || vectors.empty()) return;
+    const uint32_t end = entry->next;
+    const auto begin = static_cast<uint32_t>(end - vectors.size() / vector_bytes_);
+    if (entry->segment->expires_at(begin) != record.expires_at) {
+      entry->damage = StrCat("row ", record.row, " expires at another time than its record");
+    }
+    for (uint32_t i = begin; i < end && !entry->changed.contains(begin); ++i) {
+      entry->in_columns.push_back(i);
+      entry->attributes.push_back(record.attributes);
+    }
+  }
+
+  void CompareVector(const storage::StoredRecord& record, const char* vector, Entry* entry) {
     const index::SealedSegment& segment = *entry->segment;
     const uint32_t at = entry->next;
     if (at == segment.size() || segment.row(at) != record.row) {
@@ -124,47 +177,86 @@ class SegmentAudit {
     if (segment.label(at) != record.id) {
       entry->damage = StrCat("row ", record.row, " has another id than its record");
     } else if (!SameVector(reader_.Read(segment.vector(at)),
-                           space_.LoadQuery(space_.element_type(), record.vector.data()).get(),
+                           space_.LoadQuery(space_.element_type(), vector).get(),
                            space_.dimension())) {
       entry->damage = StrCat("row ", record.row, " has another vector than its record");
     }
   }
 
   const index::VectorSpace space_;
+  const size_t vector_bytes_;
   index::RowReader reader_{space_};
   std::vector<Entry> entries_;
   size_t current_ = 0;
 };
 
-// One namespace: its records among themselves, then the index beside them.
-class NamespaceCheck {
+// What is found out about a namespace.
+class Findings {
  public:
-  NamespaceCheck(const storage::NamespaceEntry& entry, std::string directory,
-                 storage::RecordStore* store, CheckReport* report)
+  Findings(std::string name, CheckReport* report) : name_(std::move(name)), report_(*report) {}
+
+  void RecordDamage(const std::string& what) {
+    if (++record_findings_ > kRecordFindingsMax) return;
+    report_.record_damage.push_back(StrCat("namespace \"", name_, "\": ", what));
+  }
+  void IndexDamage(const std::string& what) {
+    report_.index_damage.push_back(StrCat("namespace \"", name_, "\": ", what));
+  }
+  CheckReport& report() { return report_; }
+  const std::string& name() const { return name_; }
+
+ private:
+  const std::string name_;
+  CheckReport& report_;
+  size_t record_findings_ = 0;
+};
+
+// The index of one field beside the records.
+class FieldCheck {
+ public:
+  FieldCheck(const storage::NamespaceEntry& entry, const NamespaceSchema& schema,
+             storage::FieldNumber number, std::string directory, storage::RecordStore* store,
+             Findings* findings)
       : entry_(entry),
+        field_(schema.fields[number]),
+        number_(number),
+        may_be_missing_(schema.fields.size() > 1),
         directory_(std::move(directory)),
         store_(*store),
-        report_(*report),
-        files_(storage::FileSystem::System(), store, entry.number, directory_) {}
-
-  void Run() {
-    ++report_.namespaces;
-    const auto schema = SchemaOf(entry_);
-    if (!schema.ok()) return RecordDamage(StrCat(schema.status().message()));
-    const FieldSchema& field = schema->fields.front();
+        findings_(*findings),
+        files_(storage::FileSystem::System(), store, entry.number, number, directory_) {
     auto manifest = files_.ReadManifest();
     if (!manifest.ok()) {
       manifest_damaged_ = true;
-      IndexDamage(StrCat(manifest.status().message()));
+      findings_.IndexDamage(StrCat(manifest.status().message()));
       manifest = storage::Manifest();
     }
-    SegmentAudit audit(*manifest, files_, field);
-    CheckTombstones();
-    if (absl::Status status = CheckRecords(field, &audit); !status.ok()) {
-      return RecordDamage(StrCat(status.message()));
+    audit_.emplace(*manifest, files_, field_);
+    ReadTombstones();
+  }
+
+  // The next record, with its vectors of this field in vectors[0].
+  void Meet(const storage::StoredRecord& record) {
+    CheckAlive(record.row);
+    const size_t wanted = IndexRows::VectorBytes(field_), found = record.vectors[0].size();
+    const bool whole = field_.multi_vector ? found % wanted == 0 : found == wanted;
+    if (found == 0 && may_be_missing_) return;
+    if (found == 0 || !whole) {
+      return findings_.RecordDamage(StrCat("row ", record.row, ": a vector of ", found,
+                                           " bytes, wanted ", wanted));
     }
-    audit.Report(entry_.name, &report_, &damaged_segments_);
-    FindLeftovers();
+    audit_->Meet(record);
+  }
+
+  // There is no further record.
+  void End() {
+    audit_->End();
+    audit_->Report(findings_.name(), &findings_.report(), &damaged_segments_);
+    const auto names = files_.Unnamed();
+    if (!names.ok()) return findings_.IndexDamage(StrCat(names.status().message()));
+    for (const std::string& name : *names) {
+      findings_.report().leftovers.push_back(StrCat(directory_, "/", name));
+    }
   }
 
   // Whether there is something to be made anew, and nothing that prevents it.
@@ -175,77 +267,129 @@ class NamespaceCheck {
   // Gives up what is damaged of the index.
   absl::Status GiveUp() {
     if (manifest_damaged_) {
-      const storage::ForgottenTombstones all{{storage::kNoRow + 1, storage::kLastRow}};
-      return store_.WriteManifest(entry_.number, "", {all});
+      const storage::ForgottenMarks all{{storage::kNoRow + 1, storage::kLastRow}};
+      return store_.WriteManifest(entry_.number, number_, "", {all});
     }
     VARVE_RETURN_IF_ERROR(files_.GiveUp(damaged_segments_));
-    VARVE_ASSIGN_OR_RETURN(const std::string manifest, store_.ReadManifest(entry_.number));
-    return store_.WriteManifest(entry_.number, manifest, stale_tombstones_);
+    VARVE_ASSIGN_OR_RETURN(const std::string manifest,
+                           store_.ReadManifest(entry_.number, number_));
+    return store_.WriteManifest(entry_.number, number_, manifest, stale_tombstones_);
   }
+
+  storage::FieldNumber number() const { return number_; }
 
  private:
-  void RecordDamage(const std::string& what) {
-    if (++record_findings_ > kRecordFindingsMax) return;
-    report_.record_damage.push_back(StrCat("namespace \"", entry_.name, "\": ", what));
-  }
-  void IndexDamage(const std::string& what) {
-    report_.index_damage.push_back(StrCat("namespace \"", entry_.name, "\": ", what));
-  }
-
-  void CheckTombstones() {
-    auto tombstones =
-        store_.ReadTombstones(entry_.number, {storage::kNoRow + 1, storage::kLastRow});
-    if (!tombstones.ok()) return IndexDamage(StrCat(tombstones.status().message()));
+  void ReadTombstones() {
+    auto tombstones = store_.ReadMarks(storage::RowMarkKind::kTombstone, entry_.number, number_,
+                                       {storage::kNoRow + 1, storage::kLastRow});
+    if (!tombstones.ok()) return findings_.IndexDamage(StrCat(tombstones.status().message()));
     tombstones_ = *std::move(tombstones);
   }
 
-  absl::Status CheckRecords(const FieldSchema& field, SegmentAudit* audit) {
-    VARVE_ASSIGN_OR_RETURN(const auto cursor, store_.ScanByRow(entry_.number, {storage::kNoRow + 1,
-                                                                               storage::kLastRow}));
-    storage::StoredRecord record;
-    uint64_t records = 0;
-    while (true) {
-      VARVE_ASSIGN_OR_RETURN(const bool more, cursor->Next(&record));
-      if (!more) break;
-      ++records;
-      CheckRecord(record);
-      if (record.vector.size() != field.dimension * SizeOf(field.element_type)) {
-        RecordDamage(StrCat("row ", record.row, ": a vector of ", record.vector.size(),
-                            " bytes, wanted ", field.dimension * SizeOf(field.element_type)));
-        continue;
-      }
-      CheckAlive(record.row, audit);
-      audit->Meet(record);
-      ids_.push_back(std::move(record.id));
-      rows_.push_back(record.row);
-      if (ids_.size() == kIdsPerLookup) VARVE_RETURN_IF_ERROR(CheckIds());
-    }
-    audit->End();
-    report_.records += records;
-    VARVE_RETURN_IF_ERROR(CheckIds());
-    return CountIds(records);
-  }
-
-  void CheckRecord(const storage::StoredRecord& record) {
-    if (record.row >= entry_.state.next_row) {
-      RecordDamage(StrCat("row ", record.row, " where the next is to be ", entry_.state.next_row));
-    }
-    if (record.sequence > entry_.state.sequence) {
-      RecordDamage(StrCat("row ", record.row, " is of commit ", record.sequence,
-                          " where the last was ", entry_.state.sequence));
-    }
-  }
-
   // A row with a record has no tombstone.
-  void CheckAlive(uint64_t row, SegmentAudit* audit) {
+  void CheckAlive(uint64_t row) {
     while (next_tombstone_ < tombstones_.size() && tombstones_[next_tombstone_].row < row) {
       ++next_tombstone_;
     }
     if (next_tombstone_ == tombstones_.size() || tombstones_[next_tombstone_].row != row) return;
     const std::string what = StrCat("row ", row, " has a record and a tombstone");
-    if (audit->Blame(row, what)) return;
+    if (audit_->Blame(row, what)) return;
     stale_tombstones_.push_back({{row, row}});
-    IndexDamage(what);
+    findings_.IndexDamage(what);
+  }
+
+  const storage::NamespaceEntry& entry_;
+  const FieldSchema field_;
+  const storage::FieldNumber number_;
+  const bool may_be_missing_;
+  const std::string directory_;
+  storage::RecordStore& store_;
+  Findings& findings_;
+  SegmentFiles files_;
+  std::optional<SegmentAudit> audit_;
+  std::vector<storage::RowMark> tombstones_;
+  size_t next_tombstone_ = 0;
+  bool manifest_damaged_ = false;
+  std::vector<uint64_t> damaged_segments_;
+  std::vector<storage::ForgottenMarks> stale_tombstones_;
+};
+
+// One namespace: its records among themselves, and the index of each field beside them.
+class NamespaceCheck {
+ public:
+  NamespaceCheck(const storage::NamespaceEntry& entry, std::string directory,
+                 storage::RecordStore* store, CheckReport* report)
+      : entry_(entry),
+        directory_(std::move(directory)),
+        store_(*store),
+        findings_(entry.name, report) {}
+
+  void Run() {
+    ++findings_.report().namespaces;
+    const auto schema = SchemaOf(entry_);
+    if (!schema.ok()) return findings_.RecordDamage(StrCat(schema.status().message()));
+    for (size_t i = 0; i < schema->fields.size(); ++i) {
+      const auto number = static_cast<storage::FieldNumber>(i);
+      fields_.push_back(std::make_unique<FieldCheck>(
+          entry_, *schema, number, FieldDirectory(directory_, number), &store_, &findings_));
+    }
+    if (absl::Status status = CheckRecords(); !status.ok()) {
+      return findings_.RecordDamage(StrCat(status.message()));
+    }
+    for (const auto& field : fields_) field->End();
+  }
+
+  bool NeedsRepair() const {
+    return std::any_of(fields_.begin(), fields_.end(),
+                       [](const auto& field) { return field->NeedsRepair(); });
+  }
+
+  absl::Status GiveUp() {
+    for (const auto& field : fields_) {
+      if (field->NeedsRepair()) VARVE_RETURN_IF_ERROR(field->GiveUp());
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  // Reads the records once for each field, so that only one field's vectors are at hand at a time; what
+  // is not about a field is checked with the first.
+  absl::Status CheckRecords() {
+    for (const auto& field : fields_) {
+      const storage::FieldNumber number = field->number();
+      VARVE_ASSIGN_OR_RETURN(
+          const auto cursor,
+          store_.ScanByRow(entry_.number, {storage::kNoRow + 1, storage::kLastRow},
+                           {.fields = absl::MakeConstSpan(&number, 1), .metadata = true}));
+      storage::StoredRecord record;
+      while (true) {
+        VARVE_ASSIGN_OR_RETURN(const bool more, cursor->Next(&record));
+        if (!more) break;
+        if (field == fields_.front()) VARVE_RETURN_IF_ERROR(CheckRecord(record));
+        field->Meet(record);
+      }
+    }
+    findings_.report().records += records_;
+    VARVE_RETURN_IF_ERROR(CheckIds());
+    return CountIds();
+  }
+
+  absl::Status CheckRecord(const storage::StoredRecord& record) {
+    ++records_;
+    if (record.row >= entry_.state.next_row) {
+      findings_.RecordDamage(
+          StrCat("row ", record.row, " where the next is to be ", entry_.state.next_row));
+    }
+    if (record.sequence > entry_.state.sequence) {
+      findings_.RecordDamage(StrCat("row ", record.row, " is of commit ", record.sequence,
+                                    " where the last was ", entry_.state.sequence));
+    }
+    if (const auto decoded = metadata::DecodeAttributes(record.attributes); !decoded.ok()) {
+      findings_.RecordDamage(StrCat("row ", record.row, ": ", decoded.status().message()));
+    }
+    ids_.push_back(record.id);
+    rows_.push_back(record.row);
+    return ids_.size() == kIdsPerLookup ? CheckIds() : absl::OkStatus();
   }
 
   // Each row is the one that its id leads to.
@@ -255,49 +399,33 @@ class NamespaceCheck {
     VARVE_RETURN_IF_ERROR(store_.FindRows(entry_.number, ids, &found));
     for (size_t i = 0; i < rows_.size(); ++i) {
       if (found[i] == rows_[i]) continue;
-      RecordDamage(StrCat("row ", rows_[i], ": its id leads to row ", found[i]));
+      findings_.RecordDamage(StrCat("row ", rows_[i], ": its id leads to row ", found[i]));
     }
     ids_.clear(), rows_.clear();
     return absl::OkStatus();
   }
 
   // Since each row is found by its id, there are no further ids if they are as many.
-  absl::Status CountIds(uint64_t records) {
-    VARVE_ASSIGN_OR_RETURN(const auto cursor,
-                           store_.ScanById(entry_.number, "", /*include_vectors=*/false));
+  absl::Status CountIds() {
+    VARVE_ASSIGN_OR_RETURN(const auto cursor, store_.ScanById(entry_.number, "", {}));
     storage::StoredRecord record;
     uint64_t ids = 0;
     for (;; ++ids) {
       VARVE_ASSIGN_OR_RETURN(const bool more, cursor->Next(&record));
       if (!more) break;
     }
-    if (ids != records) RecordDamage(StrCat(ids, " ids, but ", records, " records"));
+    if (ids != records_) findings_.RecordDamage(StrCat(ids, " ids, but ", records_, " records"));
     return absl::OkStatus();
-  }
-
-  void FindLeftovers() {
-    const auto names = files_.Unnamed();
-    if (!names.ok()) return IndexDamage(StrCat(names.status().message()));
-    for (const std::string& name : *names) {
-      report_.leftovers.push_back(StrCat(directory_, "/", name));
-    }
   }
 
   const storage::NamespaceEntry entry_;
   const std::string directory_;
   storage::RecordStore& store_;
-  CheckReport& report_;
-  SegmentFiles files_;
-
-  std::vector<storage::Tombstone> tombstones_;
-  size_t next_tombstone_ = 0;
+  Findings findings_;
+  std::vector<std::unique_ptr<FieldCheck>> fields_;
+  uint64_t records_ = 0;
   std::vector<std::string> ids_;  // with their rows: not looked up yet
   std::vector<uint64_t> rows_;
-  size_t record_findings_ = 0;
-
-  bool manifest_damaged_ = false;
-  std::vector<uint64_t> damaged_segments_;
-  std::vector<storage::ForgottenTombstones> stale_tombstones_;
 };
 
 void FindDirectoriesLeft(const std::string& segments, const std::set<std::string>& known,
@@ -323,7 +451,9 @@ absl::StatusOr<CheckReport> Check(const std::string& path, std::vector<std::stri
   CheckReport report;
   std::set<std::string> known;
   for (const storage::NamespaceEntry& entry : entries) {
-    known.insert(StrCat(entry.number));
+    for (const std::string& name : FieldDirectories(entry, StrCat(entry.number))) {
+      known.insert(name);
+    }
     NamespaceCheck check(entry, StrCat(directory->segments_path(), "/", entry.number), store.get(),
                          &report);
     check.Run();

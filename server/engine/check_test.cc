@@ -45,14 +45,16 @@ class CheckTest : public testing::Test {
     std::iota(ids.begin(), ids.end(), 0);
     std::vector<float> values;
     for (uint64_t id : ids) values.insert(values.end(), {1, static_cast<float>(id), 2, 3});
-    EXPECT_TRUE(opened
-                    ->Upsert({.ids = {.type = IdType::kNumber, .numbers = ids},
-                              .vectors = {.rows = kRecords,
-                                          .columns = kDimension,
-                                          .bytes = {reinterpret_cast<const char*>(values.data()),
-                                                    values.size() * sizeof(float)}}},
-                             OnError::kFailBatch)
-                    .ok());
+    EXPECT_TRUE(
+        opened
+            ->Upsert(
+                {.ids = {.type = IdType::kNumber, .numbers = ids},
+                 .fields = {{.vectors = {.rows = kRecords,
+                                         .columns = kDimension,
+                                         .bytes = {reinterpret_cast<const char*>(values.data()),
+                                                   values.size() * sizeof(float)}}}}},
+                OnError::kFailBatch)
+            .ok());
     while (!opened->Idle()) std::this_thread::yield();
     const std::vector<uint64_t> dead = {7, 1500, 3400};
     EXPECT_TRUE(opened->Delete({.type = IdType::kNumber, .numbers = dead}).ok());
@@ -126,25 +128,25 @@ TEST_F(CheckTest, AnyFlippedBitIsFoundAndTheFileMadeAnew) {
 
 TEST_F(CheckTest, ADeadRowWithoutItsTombstoneIsFound) {
   Tamper([](storage::RecordStore* store) {
-    const std::string manifest = *store->ReadManifest(1);
-    const storage::ForgottenTombstones forgotten{{1501, 1501}};
-    ASSERT_TRUE(store->WriteManifest(1, manifest, {forgotten}).ok());
+    const std::string manifest = *store->ReadManifest(1, storage::kDefaultField);
+    const storage::ForgottenMarks forgotten{{1501, 1501}};
+    ASSERT_TRUE(store->WriteManifest(1, storage::kDefaultField, manifest, {forgotten}).ok());
   });
   ExpectRepaired("segment 2: row 1501 has neither a record nor a tombstone");
 }
 
 TEST_F(CheckTest, AManifestThatNamesTheWrongRowsIsFound) {
   Tamper([](storage::RecordStore* store) {
-    auto manifest = *storage::DecodeManifest(*store->ReadManifest(1));
+    auto manifest = *storage::DecodeManifest(*store->ReadManifest(1, storage::kDefaultField));
     manifest.segments[2].range.last += 100;  // they are in the tail
-    ASSERT_TRUE(store->WriteManifest(1, EncodeManifest(manifest), {}).ok());
+    ASSERT_TRUE(store->WriteManifest(1, storage::kDefaultField, EncodeManifest(manifest), {}).ok());
   });
   ExpectRepaired("segment 3: row 3001 is missing from it");
 }
 
 TEST_F(CheckTest, AManifestThatDoesNotDecodeIsFound) {
   Tamper([](storage::RecordStore* store) {
-    ASSERT_TRUE(store->WriteManifest(1, "nonsense", {}).ok());
+    ASSERT_TRUE(store->WriteManifest(1, storage::kDefaultField, "nonsense", {}).ok());
   });
   ExpectRepaired("manifest");
 }

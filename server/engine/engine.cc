@@ -105,7 +105,11 @@ void Engine::Sweep() {
 absl::Status Engine::RemoveOrphanDirectories(
     const std::vector<storage::NamespaceEntry>& entries) const {
   std::set<std::string> known;
-  for (const storage::NamespaceEntry& entry : entries) known.insert(StrCat(entry.number));
+  for (const storage::NamespaceEntry& entry : entries) {
+    for (const std::string& directory : FieldDirectories(entry, StrCat(entry.number))) {
+      known.insert(directory);
+    }
+  }
   storage::FileSystem& files = *resources_.files;
   VARVE_ASSIGN_OR_RETURN(const auto names, files.List(resources_.segments_directory));
   for (const std::string& name : names) {
@@ -181,7 +185,10 @@ absl::Status Engine::DeleteNamespace(std::string_view name) {
   if (slot != nullptr) slot->Delete();
   VARVE_RETURN_IF_ERROR(store_->DropNamespace(entry->number, name));
   // What is left behind when this fails is removed at the next start.
-  resources_.files->RemoveDirectory(SegmentDirectory(resources_, entry->number)).IgnoreError();
+  for (const std::string& directory :
+       FieldDirectories(*entry, SegmentDirectory(resources_, entry->number))) {
+    resources_.files->RemoveDirectory(directory).IgnoreError();
+  }
   return absl::OkStatus();
 }
 

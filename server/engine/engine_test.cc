@@ -43,20 +43,22 @@ class EngineTest : public testing::Test {
     std::iota(ids.begin(), ids.end(), 0);
     std::vector<float> values;
     for (uint64_t id : ids) values.insert(values.end(), kDimension, static_cast<float>(id));
-    ASSERT_TRUE((*found)
-                    ->Upsert({.ids = {.type = IdType::kNumber, .numbers = ids},
-                              .vectors = {.rows = n,
-                                          .columns = kDimension,
-                                          .bytes = {reinterpret_cast<const char*>(values.data()),
-                                                    values.size() * sizeof(float)}}},
-                             OnError::kFailBatch)
-                    .ok());
+    ASSERT_TRUE(
+        (*found)
+            ->Upsert(
+                {.ids = {.type = IdType::kNumber, .numbers = ids},
+                 .fields = {{.vectors = {.rows = n,
+                                         .columns = kDimension,
+                                         .bytes = {reinterpret_cast<const char*>(values.data()),
+                                                   values.size() * sizeof(float)}}}}},
+                OnError::kFailBatch)
+            .ok());
   }
   uint64_t Count(const std::string& name) {
     const auto found = engine_->FindNamespace(name);
     EXPECT_TRUE(found.ok()) << found.status();
     uint64_t sequence = 0;
-    return found.ok() ? (*found)->Count(&sequence) : 0;
+    return found.ok() ? (*found)->Count(nullptr, &sequence) : 0;
   }
 
   static absl::Status Compact(Namespace* space) {
@@ -122,7 +124,7 @@ TEST_F(EngineTest, AFileThatCompactionFindsDamagedIsMadeAnewFromTheRecords) {
   const auto after = engine_->FindNamespace("a").value();
   EXPECT_NE(before, after);
   uint64_t sequence = 0;
-  EXPECT_EQ(after->Count(&sequence), 3500u);
+  EXPECT_EQ(after->Count(nullptr, &sequence), 3500u);
   EXPECT_TRUE(Compact(after.get()).ok());
   EXPECT_EQ(after->ListSegments("")->size(), 1u);
   const absl::Status late = before->Delete({.type = IdType::kNumber, .numbers = {}}).status();

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,7 +18,11 @@
 #include "base/mutex.h"
 #include "base/thread_pool.h"
 #include "index/segment_set.h"
+#include "metadata/attributes.h"
+#include "metadata/filter.h"
 #include "server/engine/batch.h"
+#include "server/engine/field_search.h"
+#include "server/engine/record_scanner.h"
 #include "server/engine/records.h"
 #include "server/engine/recovery.h"
 #include "server/engine/schema.h"
@@ -29,24 +34,6 @@ namespace varve::engine {
 struct ProducerBatch {
   std::string_view producer;  // empty: not remembered
   uint64_t number = 0;
-};
-
-struct SearchQuery {
-  std::string_view field;
-  TensorView queries;  // [queries, dimension], any dtype
-  uint32_t k = 0;
-  std::optional<uint32_t> ef_search;
-  bool exact = false;
-  uint64_t min_sequence = 0;
-  bool include_vectors = false;
-};
-
-// Results of all queries, packed: those of query 0 first, nearest first.
-struct SearchResult {
-  uint64_t sequence = 0;
-  std::vector<uint32_t> counts;  // per query
-  std::vector<float> distances;
-  RecordList records;  // ids, and vectors if asked for, of all results
 };
 
 struct NamespaceStats {
@@ -61,8 +48,8 @@ struct NamespaceStats {
 // The schema of a namespace as the store knows it. DataLoss when it does not parse.
 absl::StatusOr<NamespaceSchema> SchemaOf(const storage::NamespaceEntry& entry);
 
-// One namespace: joins its records and its index. Thread-safe; writes are applied one at a time,
-// reads run beside them on a pinned view and see whole commits only.
+// One namespace: joins its records and the index of each of its fields. Thread-safe; writes are applied
+// one at a time, reads run beside them on a pinned view and see whole commits only.
 //
 // Every call on a namespace that has been deleted meanwhile is NotFound, and on one that is being opened
 // anew Unavailable.
@@ -88,9 +75,24 @@ class Namespace {
                                      const ProducerBatch& producer_batch = {})
       ABSL_LOCKS_EXCLUDED(write_mu_);
   absl::StatusOr<DeleteResult> Delete(const IdsView& ids) ABSL_LOCKS_EXCLUDED(write_mu_);
+  // Deletes what satisfies the filter among the records that there are when it begins, in commits of up
+  // to kRecordsPerDeletion. Cancelled or DeadlineExceeded between two of them.
+  absl::StatusOr<DeleteResult> DeleteMatching(const metadata::Filter& filter,
+                                              const CallControl& control)
+      ABSL_LOCKS_EXCLUDED(write_mu_);
+  absl::StatusOr<DeletePreview> PreviewDelete(const metadata::Filter& filter,
+                                              size_t sample) const;
+  // Changes the metadata of records: patches[i] of ids[i], or the one patch of all. Vectors stay as they
+  // are. InvalidArgument names the id's position.
+  absl::StatusOr<UpdateResult> UpdateMetadata(const IdsView& ids,
+                                              absl::Span<const metadata::MergePatch> patches)
+      ABSL_LOCKS_EXCLUDED(write_mu_);
+  // Deletes records that have expired, at most kRecordsPerDeletion; returns how many. They are not found
+  // by then anyway: it is so that their space is reclaimed.
+  absl::StatusOr<uint64_t> DeleteExpired() ABSL_LOCKS_EXCLUDED(write_mu_);
 
-  // Calls `ready` when fewer than max_unindexed_rows wait to be linked: at once, or later from an
-  // index thread. A writer waits for it before each batch; that is what bounds the tail.
+  // Calls `ready` when fewer than max_unindexed_rows of each field wait to be linked: at once, or later
+  // from an index thread. A writer waits for it before each batch; that is what bounds the tail.
   void WhenRoom(absl::AnyInvocable<void()> ready);
 
   // The k nearest for every query. The queries of a batch run side by side on the search pool.
@@ -98,22 +100,17 @@ class Namespace {
   absl::StatusOr<SearchResult> Search(const SearchQuery& query, const CallControl& control) const;
 
   // Records by id, in the order asked for; ids that do not exist go to `missing`.
-  absl::StatusOr<RecordList> Get(const IdsView& ids, bool include_vectors, IdList* missing) const;
+  absl::StatusOr<RecordList> Get(const IdsView& ids, const RecordMask& include,
+                                 IdList* missing) const;
 
-  // A walk over all records in order of id. Not thread-safe; keeps the namespace alive.
-  class Scanner {
-   public:
-    virtual ~Scanner() = default;
-    // Up to `max_records` further records and at most about `max_bytes` of them (one at least); an
-    // empty list at the end. `token` is where a new scan would go on.
-    virtual absl::StatusOr<RecordList> Next(size_t max_records, size_t max_bytes,
-                                            std::string* token) = 0;
-  };
-  // From after `token` (of an earlier scan; empty for the start). InvalidArgument: not a token.
-  absl::StatusOr<std::unique_ptr<Scanner>> Scan(std::string_view token, bool include_vectors) const;
+  // A walk over records in order of id, from after `token` (of an earlier scan; empty for the start). The
+  // namespace must outlive it. InvalidArgument: not a token.
+  absl::StatusOr<std::unique_ptr<RecordScanner>> Scan(std::string_view token,
+                                                      ScanRequest request) const;
 
-  // Live records, and the commit at which they were counted.
-  uint64_t Count(uint64_t* sequence) const;
+  // Records that are there, of those that satisfy the filter if there is one, and the commit at which
+  // they were counted.
+  uint64_t Count(const metadata::Filter* filter, uint64_t* sequence) const;
   // The last commit that reads see.
   uint64_t sequence() const;
 
@@ -129,11 +126,11 @@ class Namespace {
   // their largest size allows, and no dead row. `done` as above.
   void Compact(Done done);
   // Whether nothing is left to be done in the background.
-  bool Idle() const { return segments_->Idle(); }
+  bool Idle() const;
 
   NamespaceStats Stats() const;
   absl::StatusOr<std::vector<index::SegmentInfo>> ListSegments(std::string_view field) const;
-  // How far the index is with the rows numbered below `before_row`.
+  // How far the index is with the rows numbered below `before_row`, all fields together.
   index::IndexingProgress IndexingProgress(uint64_t before_row) const;
   // Number of the next row: every row committed so far is below it.
   uint64_t next_row() const;
@@ -141,46 +138,54 @@ class Namespace {
   // Makes every later call fail with `why`, once and for all, and waits for a write that is under way.
   void Retire(absl::Status why) ABSL_LOCKS_EXCLUDED(write_mu_);
   // A file of the index is damaged, and put aside. Opened anew, the namespace is whole.
-  bool damaged() const { return segments_->damaged(); }
+  bool damaged() const;
+
+  static constexpr size_t kRecordsPerDeletion = 100'000;
 
  private:
+  using SegmentSets = std::vector<std::shared_ptr<index::SegmentSet>>;
+  using Views = std::vector<std::shared_ptr<const index::SegmentView>>;
+  // A field as a search finds it.
+  struct Field {
+    FieldSchema schema;
+    storage::FieldNumber number = storage::kDefaultField;
+    index::SegmentSet* segments = nullptr;
+  };
+  // Records of some commits' deletion: what their rows and ids are.
+  struct Doomed {
+    std::vector<uint64_t> rows;     // ascending
+    std::vector<std::string> keys;  // encoded ids
+  };
+
   Namespace(const storage::NamespaceEntry& entry, NamespaceSchema schema,
-            const NamespaceResources& resources, std::shared_ptr<index::SegmentSet> segments)
-      : number_(entry.number),
-        store_(resources.store),
-        search_pool_(resources.search_pool),
-        segments_(std::move(segments)),
-        schema_(std::move(schema)),
-        state_(entry.state) {}
+            const NamespaceResources& resources, SegmentSets segments);
 
   absl::Status CheckNotRetired() const;
+  int64_t NowMicros() const { return absl::ToUnixMicros(now_()); }
   // The field named, and its options now.
-  absl::StatusOr<FieldSchema> FindField(std::string_view name) const ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<Field> FindField(std::string_view name) const ABSL_LOCKS_EXCLUDED(mu_);
   // OK when the namespace holds ids of this type, or none yet.
   absl::Status CheckIdType(const IdsView& ids) const ABSL_LOCKS_EXCLUDED(mu_);
+  // All fields' views, as of one commit.
+  Views PinAll() const;
+  uint64_t CountMatching(const Views& views, const metadata::Filter* filter) const;
+  // The first rows of all fields that satisfy a filter, up to `limit` and below `before_row`.
+  Doomed FindMatching(const Views& views, const metadata::Filter& filter, uint64_t before_row,
+                      size_t limit) const;
 
-  absl::StatusOr<WriteResult> CommitBatch(const RecordsView& records,
-                                          const std::vector<std::string_view>& keys,
-                                          CheckedBatch batch, const ProducerBatch& producer_batch)
+  // Deletes rows, by their ids; returns the sequence. Nothing to delete is no commit.
+  absl::StatusOr<uint64_t> CommitDeletion(absl::Span<const std::string_view> keys,
+                                          absl::Span<const uint64_t> rows)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
   // Writes the commit to the store, then to the index.
   absl::Status Apply(const storage::Commit& commit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
 
-  absl::StatusOr<std::vector<index::Neighbor>> SearchOne(const index::SegmentView& view,
-                                                         const SearchQuery& query, size_t position,
-                                                         const index::SearchParams& params,
-                                                         const CallControl& control) const;
-  // Searches every query on `view`. Nullopt when vectors were asked for and a record found was
-  // replaced or deleted before its vector could be read: search again on a newer view.
-  absl::StatusOr<std::optional<SearchResult>> SearchView(const index::SegmentView& view,
-                                                         const SearchQuery& query,
-                                                         const index::SearchParams& params,
-                                                         const CallControl& control) const;
-
   const storage::NamespaceNumber number_;
   storage::RecordStore* const store_;
   ThreadPool* const search_pool_;
-  const std::shared_ptr<index::SegmentSet> segments_;
+  const std::function<absl::Time()> now_;
+  const SegmentSets segments_;                       // by field number
+  const std::vector<storage::FieldNumber> numbers_;  // of all fields
   std::atomic<bool> retired_{false};
   absl::Status retired_because_;  // written once, before `retired_` says so
 

@@ -57,7 +57,7 @@ class NamespaceTest : public testing::Test {
       values.insert(values.end(), {static_cast<float>(id) + offset, 0, 0, 0});
     }
     return namespace_->Upsert(
-        {.ids = {.type = IdType::kNumber, .numbers = ids}, .vectors = View(values)},
+        {.ids = {.type = IdType::kNumber, .numbers = ids}, .fields = {{.vectors = View(values)}}},
         OnError::kFailBatch, batch);
   }
   absl::StatusOr<DeleteResult> Delete(const std::vector<uint64_t>& ids) {
@@ -75,6 +75,11 @@ class NamespaceTest : public testing::Test {
     return {.rows = values.size() / kDimension,
             .columns = kDimension,
             .bytes = {reinterpret_cast<const char*>(values.data()), values.size() * 4}};
+  }
+
+  // The bytes of the records' vectors; empty when they did not come along.
+  static std::string Vectors(const RecordList& records) {
+    return records.fields.empty() ? "" : records.fields.front().bytes;
   }
 
   storage::TemporaryDirectory directory_;
@@ -104,7 +109,7 @@ TEST_F(NamespaceTest, AnUpsertReplacesTheRecordOfItsId) {
   ASSERT_TRUE(Upsert({1}, {}, 100).ok());
   EXPECT_THAT(SearchIds(101, 5), ElementsAre(1, 2));
   uint64_t sequence = 0;
-  EXPECT_EQ(namespace_->Count(&sequence), 2u);
+  EXPECT_EQ(namespace_->Count(nullptr, &sequence), 2u);
   EXPECT_EQ(sequence, 2u);
 }
 
@@ -131,11 +136,11 @@ TEST_F(NamespaceTest, TheFirstBatchDecidesTheKindOfIds) {
   EXPECT_EQ(namespace_->schema().id_type, IdType::kNumber);
   const std::string_view text = "a";
   const std::vector<float> values(kDimension, 1);
-  const absl::Status status =
-      namespace_
-          ->Upsert({.ids = {.type = IdType::kText, .texts = {&text, 1}}, .vectors = View(values)},
-                   OnError::kFailBatch)
-          .status();
+  const absl::Status status = namespace_
+                                  ->Upsert({.ids = {.type = IdType::kText, .texts = {&text, 1}},
+                                            .fields = {{.vectors = View(values)}}},
+                                           OnError::kFailBatch)
+                                  .status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(Message(status), HasSubstr("ids of type number, the request's are of type text"));
   Open();
@@ -172,15 +177,16 @@ TEST_F(NamespaceTest, SearchOptionsAreChecked) {
 
 TEST_F(NamespaceTest, VectorsComeBackAsTheyWereSent) {
   ASSERT_TRUE(Upsert({1, 2}).ok());
-  const auto found = Search(2, 1, {.include_vectors = true});
+  const auto found = Search(2, 1, {.include = {.vectors = true}});
   ASSERT_TRUE(found.ok()) << found.status();
   const std::vector<float> expected = {2, 0, 0, 0};
-  EXPECT_EQ(found->records.vectors, View(expected).bytes);
+  EXPECT_EQ(Vectors(found->records), View(expected).bytes);
   IdList missing;
   const std::vector<uint64_t> ids = {2, 5};
-  const auto got = namespace_->Get({.type = IdType::kNumber, .numbers = ids}, true, &missing);
+  const auto got =
+      namespace_->Get({.type = IdType::kNumber, .numbers = ids}, {.vectors = true}, &missing);
   ASSERT_TRUE(got.ok()) << got.status();
-  EXPECT_EQ(got->vectors, View(expected).bytes);
+  EXPECT_EQ(Vectors(*got), View(expected).bytes);
   EXPECT_THAT(missing.numbers, ElementsAre(5));
 }
 
@@ -190,18 +196,20 @@ TEST_F(NamespaceTest, NarrowTensorsAreStoredAndComeBackInTheFieldsElementType) {
   const TensorView bytes = {
       .dtype = DType::kU8, .rows = 1, .columns = kDimension, .bytes = "\x07\x01\x02\xff"};
   const std::vector<float> wanted = {7, 1, 2, 255};
-  ASSERT_TRUE(namespace_->Upsert({.ids = id_view, .vectors = bytes}, OnError::kFailBatch).ok());
+  ASSERT_TRUE(
+      namespace_->Upsert({.ids = id_view, .fields = {{.vectors = bytes}}}, OnError::kFailBatch)
+          .ok());
   Open();
   IdList missing;
-  const auto found = namespace_->Get(id_view, /*include_vectors=*/true, &missing);
+  const auto found = namespace_->Get(id_view, {.vectors = true}, &missing);
   ASSERT_TRUE(found.ok()) << found.status();
-  EXPECT_EQ(found->vectors, View(wanted).bytes);
+  EXPECT_EQ(Vectors(*found), View(wanted).bytes);
 }
 
 TEST_F(NamespaceTest, AScanTokenOfAnotherKindIsInvalid) {
   ASSERT_TRUE(Upsert({1}).ok());
   for (std::string_view token : {"n", "n123", "tabc", "x12345678"}) {
-    EXPECT_EQ(namespace_->Scan(token, false).status().code(), absl::StatusCode::kInvalidArgument)
+    EXPECT_EQ(namespace_->Scan(token, {}).status().code(), absl::StatusCode::kInvalidArgument)
         << token;
   }
 }
@@ -239,7 +247,7 @@ TEST_F(NamespaceTest, EveryCallOnADeletedNamespaceIsNotFound) {
   EXPECT_EQ(Upsert({2}).status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(Delete({1}).status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(Search(1, 1).status().code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(namespace_->Scan("", false).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(namespace_->Scan("", {}).status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(namespace_->ProducerPosition("p").status().code(), absl::StatusCode::kNotFound);
 }
 
@@ -257,7 +265,7 @@ TEST_F(NamespaceTest, ReadersBesideWritersSeeWholeCommits) {
     while (!done) {
       const bool vectors = random() % 2 == 0;
       const auto found = Search(random() % kRecords, kRecords,
-                                {.exact = random() % 2 == 0, .include_vectors = vectors});
+                                {.exact = random() % 2 == 0, .include = {.vectors = vectors}});
       if (!found.ok()) {
         EXPECT_EQ(found.status().code(), absl::StatusCode::kAborted) << found.status();
         continue;
@@ -266,9 +274,11 @@ TEST_F(NamespaceTest, ReadersBesideWritersSeeWholeCommits) {
                                    found->records.ids.numbers.end());
       EXPECT_EQ(ids.size(), kRecords);
       EXPECT_EQ(found->records.ids.size(), kRecords);
-      EXPECT_EQ(found->records.vectors.size(), vectors ? kRecords * kDimension * 4 : 0);
+      EXPECT_EQ(Vectors(found->records).size(), vectors ? kRecords * kDimension * 4 : 0);
       std::string token;
-      const auto scanned = (*namespace_->Scan("", true))->Next(1000, 1 << 20, &token);
+      bool scanned_all = false;
+      const auto scanned = (*namespace_->Scan("", {.include = {.vectors = true}}))
+                               ->Next(1000, 1 << 20, &token, &scanned_all);
       EXPECT_EQ(scanned->ids.size(), kRecords);
     }
   };

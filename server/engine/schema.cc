@@ -1,10 +1,12 @@
 #include "server/engine/schema.h"
 
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/ascii.h"
 #include "base/status_macros.h"
 #include "base/str_cat.h"
+#include "metadata/attributes.h"
 #include "nlohmann/json.hpp"
 
 namespace varve::engine {
@@ -34,10 +36,13 @@ absl::Status ValidateName(std::string_view name) {
 }
 
 absl::Status ValidateField(const FieldSchema& field) {
-  if (!field.name.empty()) {
+  const auto allowed = [](char c) { return absl::ascii_isalnum(c) || c == '_' || c == '-'; };
+  if (field.name.size() > kFieldNameBytesMax ||
+      !std::all_of(field.name.begin(), field.name.end(), allowed)) {
     return absl::InvalidArgumentError(
-        StrCat("field \"", field.name,
-               "\": a namespace has the default field alone, whose name is empty"));
+        StrCat("field \"", field.name.substr(0, kFieldNameBytesMax),
+               "\": a field's name must be at most ", kFieldNameBytesMax,
+               " characters out of a-z A-Z 0-9 _ -"));
   }
   const index::IndexOptions& options = field.index;
   VARVE_RETURN_IF_ERROR(CheckRange(field.name, "dimension", field.dimension, 1, kDimensionMax));
@@ -64,6 +69,7 @@ Json ToJson(const FieldSchema& field) {
           {"dimension", field.dimension},
           {"metric", static_cast<int>(field.metric)},
           {"element_type", static_cast<int>(field.element_type)},
+          {"multi_vector", field.multi_vector},
           {"m", options.m},
           {"ef_construction", options.ef_construction},
           {"ef_search", options.ef_search},
@@ -89,6 +95,7 @@ FieldSchema FieldFromJson(const Json& json) {
   json.at("parallel_insert_threshold").get_to(field.index.parallel_insert_threshold);
   json.at("max_unindexed_rows").get_to(field.index.max_unindexed_rows);
   // Younger than the first schemas.
+  field.multi_vector = json.value("multi_vector", field.multi_vector);
   field.index.tombstone_rebuild_pct =
       json.value("tombstone_rebuild_pct", field.index.tombstone_rebuild_pct);
   field.index.auto_compaction = json.value("auto_compaction", field.index.auto_compaction);
@@ -100,6 +107,27 @@ FieldSchema FieldFromJson(const Json& json) {
 bool IsKnown(index::Metric metric) {
   return metric == index::Metric::kL2 || metric == index::Metric::kCosine ||
          metric == index::Metric::kDot;
+}
+
+absl::Status ValidateAttributes(const std::vector<AttributeSchema>& attributes) {
+  if (attributes.size() > kDeclaredAttributesMax) {
+    return absl::InvalidArgumentError(StrCat("a namespace may declare ", kDeclaredAttributesMax,
+                                             " attributes, declared are ", attributes.size()));
+  }
+  std::set<std::string_view> paths;
+  for (const AttributeSchema& attribute : attributes) {
+    VARVE_RETURN_IF_ERROR(metadata::CheckPath(attribute.path));
+    if (!paths.insert(attribute.path).second) {
+      return absl::InvalidArgumentError(
+          StrCat("attribute \"", attribute.path, "\" is declared twice"));
+    }
+    if (metadata::ValueTypeName(attribute.type) == "unknown") {
+      return absl::InvalidArgumentError(
+          StrCat("attribute \"", attribute.path, "\": its type must be 1 to 5, is ",
+                 static_cast<int>(attribute.type)));
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -133,20 +161,39 @@ void Apply(const IndexOptionsUpdate& update, index::IndexOptions* options) {
 
 absl::Status ValidateSchema(const NamespaceSchema& schema) {
   VARVE_RETURN_IF_ERROR(ValidateName(schema.name));
-  if (schema.fields.size() != 1) {
-    return absl::InvalidArgumentError(StrCat("namespace \"", schema.name,
-                                             "\" must have exactly one vector field, has ",
+  if (schema.fields.empty() || schema.fields.size() > kFieldsMax) {
+    return absl::InvalidArgumentError(StrCat("namespace \"", schema.name, "\" must have 1 to ",
+                                             kFieldsMax, " vector fields, has ",
                                              schema.fields.size()));
   }
-  return ValidateField(schema.fields.front());
+  std::set<std::string_view> names;
+  for (const FieldSchema& field : schema.fields) {
+    VARVE_RETURN_IF_ERROR(ValidateField(field));
+    if (!names.insert(field.name).second) {
+      return absl::InvalidArgumentError(StrCat("field \"", field.name, "\" is there twice"));
+    }
+  }
+  if (schema.default_ttl < absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(StrCat("default_ttl must not be negative, is ",
+                                             absl::FormatDuration(schema.default_ttl)));
+  }
+  return ValidateAttributes(schema.attributes);
 }
 
 std::string SerializeSchema(const NamespaceSchema& schema) {
   Json fields = Json::array();
   for (const FieldSchema& field : schema.fields) fields.push_back(ToJson(field));
+  Json attributes = Json::array();
+  for (const AttributeSchema& attribute : schema.attributes) {
+    attributes.push_back({{"path", attribute.path},
+                          {"type", static_cast<int>(attribute.type)},
+                          {"list", attribute.is_list}});
+  }
   return Json{{"name", schema.name},
               {"id_type", static_cast<int>(schema.id_type)},
               {"create_time_us", absl::ToUnixMicros(schema.create_time)},
+              {"default_ttl_us", absl::ToInt64Microseconds(schema.default_ttl)},
+              {"attributes", std::move(attributes)},
               {"fields", std::move(fields)}}
       .dump();
 }
@@ -159,12 +206,23 @@ absl::StatusOr<NamespaceSchema> ParseSchema(std::string_view text) {
     schema.id_type = static_cast<IdType>(json.at("id_type").get<int>());
     schema.create_time = absl::FromUnixMicros(json.at("create_time_us").get<int64_t>());
     for (const Json& field : json.at("fields")) schema.fields.push_back(FieldFromJson(field));
+    // Younger than the first schemas.
+    schema.default_ttl = absl::Microseconds(json.value("default_ttl_us", int64_t{0}));
+    for (const Json& attribute : json.value("attributes", Json::array())) {
+      schema.attributes.push_back(
+          {.path = attribute.at("path").get<std::string>(),
+           .type = static_cast<metadata::ValueType>(attribute.at("type").get<int>()),
+           .is_list = attribute.at("list").get<bool>()});
+    }
   } catch (const Json::exception& error) {
     return absl::DataLossError(StrCat("stored namespace schema: ", error.what()));
   }
   absl::Status valid = ValidateSchema(schema);
-  if (valid.ok() && (schema.id_type > IdType::kText || !IsKnown(schema.fields[0].metric) ||
-                     SizeOf(schema.fields[0].element_type) == 0)) {
+  const auto known = [](const FieldSchema& field) {
+    return IsKnown(field.metric) && SizeOf(field.element_type) != 0;
+  };
+  if (valid.ok() && (schema.id_type > IdType::kText ||
+                     !std::all_of(schema.fields.begin(), schema.fields.end(), known))) {
     valid = absl::InvalidArgumentError("unknown id_type, metric or element_type");
   }
   if (!valid.ok()) {

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "base/tensor.h"
 #include "index/options.h"
+#include "metadata/value.h"
 
 namespace varve::engine {
 
@@ -20,6 +21,10 @@ inline constexpr size_t kTextIdBytesMax = 512;
 inline constexpr uint32_t kDimensionMax = 65'535;
 inline constexpr uint32_t kEfMax = 10'000;
 inline constexpr uint32_t kResultsMax = 10'000;  // k
+inline constexpr size_t kFieldsMax = 32;
+inline constexpr size_t kFieldNameBytesMax = 64;
+inline constexpr size_t kDeclaredAttributesMax = 1024;
+inline constexpr size_t kVectorsPerRecordMax = 10'000;  // in a field of several
 
 // What kind of external ids a namespace holds. Stored: never renumber.
 enum class IdType : uint8_t { kUndecided = 0, kNumber = 1, kText = 2 };
@@ -33,12 +38,22 @@ struct FieldSchema {
   uint32_t dimension = 0;
   index::Metric metric = index::Metric::kL2;
   DType element_type = DType::kF32;
+  bool multi_vector = false;  // a record has several vectors in it
   index::IndexOptions index;
+};
+
+// What an attribute must be where it is there.
+struct AttributeSchema {
+  std::string path;
+  metadata::ValueType type = metadata::ValueType::kString;
+  bool is_list = false;
 };
 
 struct NamespaceSchema {
   std::string name;
-  std::vector<FieldSchema> fields;
+  std::vector<FieldSchema> fields;  // a field's number is its place
+  std::vector<AttributeSchema> attributes;
+  absl::Duration default_ttl;  // zero: records without a time of their own do not expire
   IdType id_type = IdType::kUndecided;
   absl::Time create_time;  // whole microseconds
 };

@@ -91,7 +91,7 @@ absl::StatusOr<SegmentFiles::Found> SegmentFiles::Open(const index::VectorSpace&
 
 absl::StatusOr<storage::Manifest> SegmentFiles::ReadManifest() {
   MutexLock lock(&mu_);
-  VARVE_ASSIGN_OR_RETURN(const std::string bytes, store_.ReadManifest(number_));
+  VARVE_ASSIGN_OR_RETURN(const std::string bytes, store_.ReadManifest(number_, field_));
   VARVE_ASSIGN_OR_RETURN(manifest_, storage::DecodeManifest(bytes));
   return manifest_;
 }
@@ -104,7 +104,7 @@ absl::Status SegmentFiles::GiveUp(const std::vector<uint64_t>& ids) {
 
 absl::Status SegmentFiles::GiveUpLocked(const std::vector<uint64_t>& ids) {
   storage::Manifest kept{.next_segment_id = manifest_.next_segment_id};
-  std::vector<storage::ForgottenTombstones> forgotten;
+  std::vector<storage::ForgottenMarks> forgotten;
   for (const storage::SegmentRecord& record : manifest_.segments) {
     if (Contains(ids, record.id)) {
       VARVE_RETURN_IF_ERROR(PutAside(record.id));
@@ -113,7 +113,7 @@ absl::Status SegmentFiles::GiveUpLocked(const std::vector<uint64_t>& ids) {
       kept.segments.push_back(record);
     }
   }
-  VARVE_RETURN_IF_ERROR(store_.WriteManifest(number_, EncodeManifest(kept), forgotten));
+  VARVE_RETURN_IF_ERROR(store_.WriteManifest(number_, field_, EncodeManifest(kept), forgotten));
   manifest_ = std::move(kept);
   return absl::OkStatus();
 }
@@ -126,8 +126,8 @@ absl::Status SegmentFiles::PutAside(uint64_t segment_id) {
 
 absl::StatusOr<std::shared_ptr<const index::SealedSegment>> SegmentFiles::OpenStored(
     const storage::SegmentRecord& record, const index::VectorSpace& space) const {
-  auto tombstones = std::make_shared<index::Tombstones>(record.rows);
-  VARVE_ASSIGN_OR_RETURN(auto segment, OpenFile(record.id, space, tombstones));
+  VARVE_ASSIGN_OR_RETURN(auto segment,
+                         OpenFile(record.id, space, std::make_shared<index::RowHistory>(record.rows)));
   const index::SegmentFileSummary summary = segment->file_summary();
   if (segment->size() != record.rows || summary.bytes != record.file_bytes ||
       summary.crc32c != record.file_crc32c) {
@@ -136,20 +136,43 @@ absl::StatusOr<std::shared_ptr<const index::SealedSegment>> SegmentFiles::OpenSt
                                       summary.crc32c, "; the manifest says ", record.rows, ", ",
                                       record.file_bytes, " and ", record.file_crc32c));
   }
-  VARVE_ASSIGN_OR_RETURN(const auto dead, store_.ReadTombstones(number_, record.range));
-  for (const storage::Tombstone& tombstone : dead) {
-    const uint32_t ordinal = segment->LowerBound(tombstone.row, segment->size());
-    // A row that died before its segment was made again may not be in it.
-    if (ordinal < segment->size() && segment->row(ordinal) == tombstone.row) {
-      tombstones->MarkDead(ordinal, tombstone.sequence);
-    }
-  }
+  VARVE_RETURN_IF_ERROR(ReadHistory(record, *segment));
   return segment;
+}
+
+absl::Status SegmentFiles::ReadHistory(const storage::SegmentRecord& record,
+                                       const index::SealedSegment& segment) const {
+  // Calls `visit` with each of a row's ordinals. One that died before its segment was made again may have
+  // none.
+  const auto for_each_ordinal = [&](uint64_t row, auto visit) {
+    for (uint32_t i = segment.LowerBound(row, segment.size());
+         i < segment.size() && segment.row(i) == row; ++i) {
+      visit(i);
+    }
+  };
+  VARVE_ASSIGN_OR_RETURN(const auto dead, store_.ReadMarks(storage::RowMarkKind::kTombstone,
+                                                           number_, field_, record.range));
+  for (const storage::RowMark& mark : dead) {
+    for_each_ordinal(mark.row,
+                     [&](uint32_t i) { segment.tombstones()->MarkDead(i, mark.sequence); });
+  }
+  VARVE_ASSIGN_OR_RETURN(const auto changed, store_.ReadMarks(storage::RowMarkKind::kUpdate,
+                                                              number_, field_, record.range));
+  std::vector<uint64_t> rows;
+  for (const storage::RowMark& mark : changed) rows.push_back(mark.row);
+  VARVE_ASSIGN_OR_RETURN(const auto records, store_.ReadRows(number_, rows, {.metadata = true}));
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (!records[i].has_value()) continue;  // it died after
+    for_each_ordinal(rows[i], [&](uint32_t ordinal) {
+      segment.history()->overlay.Set(ordinal, changed[i].sequence, records[i]->attributes, 0);
+    });
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::shared_ptr<const index::SealedSegment>> SegmentFiles::OpenFile(
     uint64_t id, const index::VectorSpace& space,
-    std::shared_ptr<index::Tombstones> tombstones) const {
+    std::shared_ptr<index::RowHistory> history) const {
   const std::string path = Path(id);
   VARVE_ASSIGN_OR_RETURN(const auto mapped, files_.Map(path));
   VARVE_ASSIGN_OR_RETURN(const index::SegmentLayout layout,
@@ -158,7 +181,7 @@ absl::StatusOr<std::shared_ptr<const index::SealedSegment>> SegmentFiles::OpenFi
     return absl::DataLossError(
         StrCat("segment file ", path, ": holds segment ", layout.header.segment_id));
   }
-  return index::SealedSegment::Open(mapped->bytes(), path, mapped, space, std::move(tombstones));
+  return index::SealedSegment::Open(mapped->bytes(), path, mapped, space, std::move(history));
 }
 
 absl::StatusOr<std::vector<std::string>> SegmentFiles::FindUnnamed() const {
@@ -192,14 +215,14 @@ absl::Status SegmentFiles::MakeDirectory() {
 }
 
 absl::StatusOr<std::shared_ptr<const index::SealedSegment>> SegmentFiles::Write(
-    uint64_t id, const index::VectorSpace& space, std::shared_ptr<index::Tombstones> tombstones,
+    uint64_t id, const index::VectorSpace& space, std::shared_ptr<index::RowHistory> history,
     Writer write) {
   {
     MutexLock lock(&mu_);
     if (closed_) return Closed();
     ++writes_;
   }
-  auto segment = WriteAndOpen(id, space, std::move(tombstones), write);
+  auto segment = WriteAndOpen(id, space, std::move(history), write);
   if (!segment.ok()) {
     files_.Remove(TemporaryPath(id)).IgnoreError();
     RemoveFile(id);
@@ -212,11 +235,11 @@ absl::StatusOr<std::shared_ptr<const index::SealedSegment>> SegmentFiles::Write(
 }
 
 absl::StatusOr<std::shared_ptr<const index::SealedSegment>> SegmentFiles::WriteAndOpen(
-    uint64_t id, const index::VectorSpace& space, std::shared_ptr<index::Tombstones> tombstones,
+    uint64_t id, const index::VectorSpace& space, std::shared_ptr<index::RowHistory> history,
     Writer write) {
   VARVE_RETURN_IF_ERROR(MakeDirectory());
   VARVE_RETURN_IF_ERROR(WriteFile(id, write));
-  return OpenFile(id, space, std::move(tombstones));
+  return OpenFile(id, space, std::move(history));
 }
 
 absl::Status SegmentFiles::WriteFile(uint64_t id, Writer write) {
@@ -250,7 +273,7 @@ absl::Status SegmentFiles::Install(const index::SegmentChange& change) {
     rows_replaced += record.rows;
     return true;
   });
-  std::vector<storage::ForgottenTombstones> forgotten;
+  std::vector<storage::ForgottenMarks> forgotten;
   if (!change.replaced.empty()) forgotten.push_back({range, change.sequence});
   if (change.made != nullptr) {
     const storage::SegmentRecord record = Record(*change.made, range);
@@ -259,7 +282,7 @@ absl::Status SegmentFiles::Install(const index::SegmentChange& change) {
         std::upper_bound(changed.segments.begin(), changed.segments.end(), record, Precedes),
         record);
   }
-  VARVE_RETURN_IF_ERROR(store_.WriteManifest(number_, EncodeManifest(changed), forgotten));
+  VARVE_RETURN_IF_ERROR(store_.WriteManifest(number_, field_, EncodeManifest(changed), forgotten));
   manifest_ = std::move(changed);
   if (change.made != nullptr) pending_.erase(change.made->id());
   for (const uint64_t id : change.replaced) RemoveFile(id);

@@ -19,7 +19,7 @@
 
 namespace varve::engine {
 
-// The sealed segments of one namespace: files in a directory of its own, and the manifest in the
+// The sealed segments of one field of a namespace: files in a directory of its own, and the manifest in the
 // record store that says which of them are the index. A file is written under another name,
 // fsynced, renamed, and only then named by the manifest; so after a crash at any moment the
 // manifest names whole files, and a file that it does not name is nobody's.
@@ -39,8 +39,12 @@ class SegmentFiles final : public index::SegmentStorage {
 
   // All must outlive the object. `directory` need not exist; its parent's parent must.
   SegmentFiles(storage::FileSystem* files, storage::RecordStore* store,
-               storage::NamespaceNumber number, std::string directory)
-      : files_(*files), store_(*store), number_(number), directory_(std::move(directory)) {}
+               storage::NamespaceNumber number, storage::FieldNumber field, std::string directory)
+      : files_(*files),
+        store_(*store),
+        number_(number),
+        field_(field),
+        directory_(std::move(directory)) {}
 
   // Opens what the manifest names and removes what it does not. A file that is missing or damaged is
   // put aside as NAME.damaged and its rows become uncovered: they are indexed anew from the record
@@ -61,7 +65,7 @@ class SegmentFiles final : public index::SegmentStorage {
       const storage::SegmentRecord& record, const index::VectorSpace& space) const;
 
   absl::StatusOr<std::shared_ptr<const index::SealedSegment>> Write(
-      uint64_t id, const index::VectorSpace& space, std::shared_ptr<index::Tombstones> tombstones,
+      uint64_t id, const index::VectorSpace& space, std::shared_ptr<index::RowHistory> history,
       Writer write) override ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Install(const index::SegmentChange& change) override ABSL_LOCKS_EXCLUDED(mu_);
   void Discard(uint64_t id) override ABSL_LOCKS_EXCLUDED(mu_);
@@ -76,20 +80,25 @@ class SegmentFiles final : public index::SegmentStorage {
   absl::Status WriteFile(uint64_t id, Writer write);
   absl::StatusOr<std::shared_ptr<const index::SealedSegment>> OpenFile(
       uint64_t id, const index::VectorSpace& space,
-      std::shared_ptr<index::Tombstones> tombstones) const;
+      std::shared_ptr<index::RowHistory> history) const;
   absl::Status GiveUpLocked(const std::vector<uint64_t>& ids) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Keeps a damaged file for whoever wants to know what happened, under a name that nobody opens.
   absl::Status PutAside(uint64_t segment_id);
   absl::Status RemoveOrphans() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::StatusOr<std::vector<std::string>> FindUnnamed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::StatusOr<std::shared_ptr<const index::SealedSegment>> WriteAndOpen(
-      uint64_t id, const index::VectorSpace& space, std::shared_ptr<index::Tombstones> tombstones,
+      uint64_t id, const index::VectorSpace& space, std::shared_ptr<index::RowHistory> history,
       Writer write);
   void RemoveFile(uint64_t segment_id);
 
   storage::FileSystem& files_;
   storage::RecordStore& store_;
+  // OK, with the history read: what died and what was changed since the file was written.
+  absl::Status ReadHistory(const storage::SegmentRecord& record,
+                           const index::SealedSegment& segment) const;
+
   const storage::NamespaceNumber number_;
+  const storage::FieldNumber field_;
   const std::string directory_;
   mutable Mutex mu_;  // held while the manifest is changed, its fsync included
   storage::Manifest manifest_ ABSL_GUARDED_BY(mu_);

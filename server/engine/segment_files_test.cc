@@ -94,14 +94,16 @@ class SegmentFilesTest : public testing::Test {
     std::iota(ids.begin(), ids.end(), begin);
     std::vector<float> values;
     for (uint64_t id : ids) values.insert(values.end(), {static_cast<float>(id), 0, 0, 0});
-    ASSERT_TRUE(namespace_
-                    ->Upsert({.ids = {.type = IdType::kNumber, .numbers = ids},
-                              .vectors = {.rows = ids.size(),
-                                          .columns = kDimension,
-                                          .bytes = {reinterpret_cast<const char*>(values.data()),
-                                                    values.size() * sizeof(float)}}},
-                             OnError::kFailBatch)
-                    .ok());
+    ASSERT_TRUE(
+        namespace_
+            ->Upsert(
+                {.ids = {.type = IdType::kNumber, .numbers = ids},
+                 .fields = {{.vectors = {.rows = ids.size(),
+                                         .columns = kDimension,
+                                         .bytes = {reinterpret_cast<const char*>(values.data()),
+                                                   values.size() * sizeof(float)}}}}},
+                OnError::kFailBatch)
+            .ok());
   }
   void Delete(const std::vector<uint64_t>& ids) {
     ASSERT_TRUE(namespace_->Delete({.type = IdType::kNumber, .numbers = ids}).ok());
@@ -163,7 +165,7 @@ TEST_F(SegmentFilesTest, FullSegmentsBecomeFilesThatAStartMaps) {
   EXPECT_THAT(Search(1234.2f, 3), ElementsAre(1234, 1235, 1233));
   EXPECT_THAT(Search(3400.2f, 3), ElementsAre(3400, 3401, 3399)) << "of the tail";
   uint64_t sequence = 0;
-  EXPECT_EQ(namespace_->Count(&sequence), 3500u);
+  EXPECT_EQ(namespace_->Count(nullptr, &sequence), 3500u);
 }
 
 TEST_F(SegmentFilesTest, ARowThatDiesBeforeOrAfterSealingStaysDead) {
@@ -179,7 +181,7 @@ TEST_F(SegmentFilesTest, ARowThatDiesBeforeOrAfterSealingStaysDead) {
     EXPECT_THAT(Search(1500, 2), ElementsAre(1499, 1501));
     EXPECT_THAT(Search(30, 1), ElementsAre(30));
     uint64_t sequence = 0;
-    EXPECT_EQ(namespace_->Count(&sequence), 2097u);
+    EXPECT_EQ(namespace_->Count(nullptr, &sequence), 2097u);
     Open();
   }
 }
@@ -200,13 +202,13 @@ TEST_F(SegmentFilesTest, AMissingOrDamagedFileIsBuiltAgainAndAnswersAreRightMean
   for (const auto& blow : blows) {
     namespace_.reset();
     // Of the files that the manifest names, one in the middle.
-    const auto manifest = storage::DecodeManifest(*store_.ReadManifest(1));
+    const auto manifest = storage::DecodeManifest(*store_.ReadManifest(1, storage::kDefaultField));
     blow(Directory() + "/" + std::to_string(manifest->segments[1].id) + ".segment");
     Open();
     EXPECT_THAT(Search(1500, 2, /*exact=*/true), ElementsAre(1499, 1501));
     EXPECT_THAT(Search(1234.2f, 3), ElementsAre(1234, 1235, 1233));
     uint64_t sequence = 0;
-    EXPECT_EQ(namespace_->Count(&sequence), 3499u);
+    EXPECT_EQ(namespace_->Count(nullptr, &sequence), 3499u);
     WaitUntilSealed(3);
     EXPECT_THAT(Search(1500, 2), ElementsAre(1499, 1501));
   }
@@ -236,7 +238,9 @@ TEST_F(SegmentFilesTest, ASegmentWithManyDeadRowsIsMadeAnewAndGivesItsSpaceBack)
   Delete(dead);
   WaitUntilIdle();
   EXPECT_EQ(namespace_->Stats().dead_rows, 0u);
-  EXPECT_THAT(*store_.ReadTombstones(1, {1, storage::kLastRow}), IsEmpty());
+  EXPECT_THAT(*store_.ReadMarks(storage::RowMarkKind::kTombstone, 1, storage::kDefaultField,
+                                {1, storage::kLastRow}),
+              IsEmpty());
   EXPECT_THAT(Files(), UnorderedElementsAre("1.segment", "3.segment", "4.segment"));
   EXPECT_THAT(Search(1300, 2), ElementsAre(1500, 1099));
   Delete({1500});
@@ -256,7 +260,7 @@ TEST_F(SegmentFilesTest, ASegmentWithoutALiveRowGoes) {
   for (int round = 0; round < 2; ++round) {
     EXPECT_THAT(Search(1500, 2), ElementsAre(2000, 999));
     uint64_t sequence = 0;
-    EXPECT_EQ(namespace_->Count(&sequence), 2000u);
+    EXPECT_EQ(namespace_->Count(nullptr, &sequence), 2000u);
     Open();
   }
 }
@@ -273,7 +277,7 @@ TEST_F(SegmentFilesTest, FourSegmentsBecomeOneFile) {
     EXPECT_THAT(Search(3400, 2), ElementsAre(3399, 3401));
     EXPECT_THAT(Search(4400.2f, 2), ElementsAre(4400, 4401)) << "of the tail";
     uint64_t sequence = 0;
-    EXPECT_EQ(namespace_->Count(&sequence), 4497u);
+    EXPECT_EQ(namespace_->Count(nullptr, &sequence), 4497u);
     EXPECT_EQ(Sealed(), 1u);
     Open();
   }
@@ -291,7 +295,9 @@ TEST_F(SegmentFilesTest, AFlushLeavesNoTailAndACompactionOneSegmentWithoutDeadRo
   EXPECT_TRUE(Await(&Namespace::Compact).ok());
   EXPECT_EQ(Files().size(), 1u);
   EXPECT_EQ(namespace_->Stats().dead_rows, 0u);
-  EXPECT_THAT(*store_.ReadTombstones(1, {1, storage::kLastRow}), IsEmpty());
+  EXPECT_THAT(*store_.ReadMarks(storage::RowMarkKind::kTombstone, 1, storage::kDefaultField,
+                                {1, storage::kLastRow}),
+              IsEmpty());
   Open();
   EXPECT_EQ(Sealed(), 1u);
   EXPECT_THAT(Search(10, 2), ElementsAre(9, 11));

@@ -126,7 +126,6 @@ class UpkeepCall final : public UnaryCall {
     Request parsed;
     VARVE_RETURN_IF_ERROR(ParseMessage(request(), &parsed));
     VARVE_ASSIGN_OR_RETURN(const auto found, context().engine->FindNamespace(parsed.namespace_()));
-    VARVE_RETURN_IF_ERROR(found->ListSegments(parsed.field()).status());  // there is such a field
     if (!Waits(parsed)) {
       ((*found).*upkeep_)([](absl::Status) {});
       Respond(Response());

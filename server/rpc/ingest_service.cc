@@ -6,14 +6,20 @@
 
 #include "absl/status/status.h"
 #include "base/status_macros.h"
+#include "base/str_cat.h"
 #include "server/rpc/ingest_stream.h"
+#include "server/rpc/metadata_codec.h"
 #include "server/rpc/record_codec.h"
+#include "server/rpc/status_mapping.h"
 #include "server/rpc/unary_call.h"
 #include "server/rpc/write_codec.h"
 #include "varve/v1/ingest_service.grpc.pb.h"
 
 namespace varve::server {
 namespace {
+
+// Records that a dry run of a deletion names.
+constexpr size_t kDeleteSample = 10;
 
 // A unary write: its bytes count against those of ingest from the start to the end.
 template <typename Request, typename Response>
@@ -98,19 +104,67 @@ class DeleteCall final : public WriteCall<v1::DeleteRequest, v1::DeleteResponse>
  private:
   void Prepare() override { Commit(); }
   absl::Status Write() override {
+    VARVE_ASSIGN_OR_RETURN(const auto filter, DecodeFilter(parsed_.filter(), "filter"));
+    if (filter.has_value() == parsed_.has_ids()) {
+      return BadField("filter", parsed_.has_ids() ? "must not be set beside ids"
+                                                  : "must be set where ids are not");
+    }
+    response_.set_durability(EncodeSynced(synced_));
+    if (filter.has_value()) return parsed_.dry_run() ? Preview(*filter) : WriteMatching(*filter);
+    if (parsed_.dry_run()) return BadField("dry_run", "must be set with a filter alone");
     DecodedIds ids;
     VARVE_RETURN_IF_ERROR(ids.Decode(parsed_.ids(), "ids"));
     VARVE_ASSIGN_OR_RETURN(const auto result, namespace_->Delete(ids.view()));
     response_.set_sequence(result.sequence);
-    response_.set_durability(EncodeSynced(synced_));
     response_.set_records_deleted(result.records_deleted);
+    return absl::OkStatus();
+  }
+
+  absl::Status WriteMatching(const metadata::Filter& filter) {
+    VARVE_ASSIGN_OR_RETURN(const auto result, namespace_->DeleteMatching(filter, control()));
+    response_.set_sequence(result.sequence);
+    response_.set_records_deleted(result.records_deleted);
+    return absl::OkStatus();
+  }
+
+  absl::Status Preview(const metadata::Filter& filter) {
+    VARVE_ASSIGN_OR_RETURN(auto preview, namespace_->PreviewDelete(filter, kDeleteSample));
+    response_.set_sequence(preview.sequence);
+    response_.set_records_deleted(preview.records);
+    EncodeIds(std::move(preview.sample), response_.mutable_sample());
+    return absl::OkStatus();
+  }
+};
+
+class UpdateMetadataCall final
+    : public WriteCall<v1::UpdateMetadataRequest, v1::UpdateMetadataResponse> {
+ public:
+  using WriteCall::WriteCall;
+
+ private:
+  void Prepare() override { Commit(); }
+  absl::Status Write() override {
+    DecodedIds ids;
+    VARVE_RETURN_IF_ERROR(ids.Decode(parsed_.ids(), "ids"));
+    std::vector<metadata::MergePatch> patches;
+    for (int i = 0; i < parsed_.patches_size(); ++i) {
+      VARVE_ASSIGN_OR_RETURN(auto patch,
+                             DecodePatch(parsed_.patches(i), StrCat("patches[", i, "]")));
+      patches.push_back(std::move(patch));
+    }
+    VARVE_ASSIGN_OR_RETURN(auto result, namespace_->UpdateMetadata(ids.view(), patches));
+    response_.set_sequence(result.sequence);
+    response_.set_durability(EncodeSynced(synced_));
+    response_.set_records_updated(result.records_updated);
+    EncodeIds(std::move(result.missing), response_.mutable_missing());
     return absl::OkStatus();
   }
 };
 
 using Grpc = v1::IngestService;
 using RawService = Grpc::WithRawCallbackMethod_Ingest<
-    Grpc::WithRawCallbackMethod_Upsert<Grpc::WithRawCallbackMethod_Delete<Grpc::Service>>>;
+    Grpc::WithRawCallbackMethod_Upsert<Grpc::WithRawCallbackMethod_Delete<
+        Grpc::WithRawCallbackMethod_UpdateMetadata<Grpc::Service>>>>;
 
 // Picks the handler for a call. Thread-safe.
 class IngestServiceImpl final : public RawService {
@@ -132,6 +186,12 @@ class IngestServiceImpl final : public RawService {
                                    grpc::ByteBuffer* response) override {
     return StartCall<DeleteCall>(CallOrigin{"IngestService.Delete", *rpc, context_},
                                  context_.write_pool, request, response);
+  }
+  grpc::ServerUnaryReactor* UpdateMetadata(grpc::CallbackServerContext* rpc,
+                                           const grpc::ByteBuffer* request,
+                                           grpc::ByteBuffer* response) override {
+    return StartCall<UpdateMetadataCall>(CallOrigin{"IngestService.UpdateMetadata", *rpc, context_},
+                                         context_.write_pool, request, response);
   }
 
  private:

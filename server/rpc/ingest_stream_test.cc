@@ -504,7 +504,8 @@ TEST_F(IngestStreamTest, UnaryWritesCheckWhatTheyAreGiven) {
   v1::DeleteResponse deleted;
   grpc::ClientContext context;
   EXPECT_THAT(ingest_->Delete(&context, request, &deleted),
-              StatusIs(grpc::StatusCode::INVALID_ARGUMENT, HasSubstr("ids must hold")));
+              StatusIs(grpc::StatusCode::INVALID_ARGUMENT,
+                       HasSubstr("filter must be set where ids are not")));
 }
 
 }  // namespace

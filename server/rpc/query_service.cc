@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "base/status_macros.h"
+#include "server/rpc/metadata_codec.h"
 #include "server/rpc/record_codec.h"
 #include "server/rpc/search.h"
 #include "server/rpc/unary_call.h"
@@ -155,7 +156,12 @@ class ScanCall final
   absl::Status Open() {
     VARVE_RETURN_IF_ERROR(ParseMessage(*request_, &parsed_));
     VARVE_ASSIGN_OR_RETURN(scanned_, context().engine->FindNamespace(parsed_.namespace_()));
-    VARVE_ASSIGN_OR_RETURN(scanner_, scanned_->Scan(parsed_.token(), parsed_.include_vectors()));
+    engine::ScanRequest request{
+        .include = {.vectors = parsed_.include_vectors(),
+                    .metadata = parsed_.include_metadata(),
+                    .paths = {parsed_.metadata_paths().begin(), parsed_.metadata_paths().end()}}};
+    VARVE_ASSIGN_OR_RETURN(request.filter, DecodeFilter(parsed_.filter(), "filter"));
+    VARVE_ASSIGN_OR_RETURN(scanner_, scanned_->Scan(parsed_.token(), std::move(request)));
     return absl::OkStatus();
   }
 
@@ -174,11 +180,12 @@ class ScanCall final
           "the server is shutting down; scan on from the last next_token later");
     }
     v1::ScanResponse response;
+    bool done = false;
     VARVE_ASSIGN_OR_RETURN(
         engine::RecordList records,
-        scanner_->Next(kScanRecordsMax, kScanBytes, response.mutable_next_token()));
-    if (records.ids.size() == 0) return std::nullopt;
-    EncodeRecords(std::move(records), parsed_.include_vectors(), response.mutable_records());
+        scanner_->Next(kScanRecordsMax, kScanBytes, response.mutable_next_token(), &done));
+    if (done && records.ids.size() == 0) return std::nullopt;
+    VARVE_RETURN_IF_ERROR(EncodeRecords(std::move(records), response.mutable_records()));
     const size_t bytes = response.ByteSizeLong();
     VARVE_RETURN_IF_ERROR(CheckAnswerBytes(bytes, context().max_message_bytes));
     VARVE_ASSIGN_OR_RETURN(answer_share_, context().admission->read_bytes.TryReserve(bytes));
@@ -200,7 +207,7 @@ class ScanCall final
   const grpc::ByteBuffer* const request_;  // gRPC's; alive until OnDone
   v1::ScanRequest parsed_;
   std::shared_ptr<engine::Namespace> scanned_;
-  std::unique_ptr<engine::Namespace::Scanner> scanner_;
+  std::unique_ptr<engine::RecordScanner> scanner_;
   Budget::Share answer_share_;
 };
 

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "server/engine/records.h"
+#include "server/rpc/metadata_codec.h"
 #include "varve/v1/record.pb.h"
 
 namespace varve::server {
@@ -29,21 +30,26 @@ class DecodedIds {
 // A batch of records as the engine takes it; lives as DecodedIds does.
 class DecodedRecords {
  public:
-  // InvalidArgument when the parts do not make a batch of one dense field. Whether they fit the
-  // namespace is for the engine to say.
+  // InvalidArgument when the parts do not make a batch. Whether they fit the namespace is for the engine
+  // to say.
   absl::Status Decode(const v1::RecordBatch& batch);
   engine::RecordsView view() const;
 
  private:
   DecodedIds ids_;
-  std::string_view field_;
-  TensorView vectors_;
+  std::vector<engine::FieldVectorsView> fields_;
+  DecodedMetadata metadata_;
+  std::vector<int64_t> expires_at_;
 };
 
 void EncodeIds(engine::IdList ids, v1::Ids* out);
 // Position `i` of `ids`.
 void EncodeId(const engine::IdList& ids, size_t i, v1::Id* out);
-void EncodeRecords(engine::RecordList records, bool include_vectors, v1::RecordBatch* out);
+// DataLoss: stored metadata is damaged.
+absl::Status EncodeRecords(engine::RecordList records, v1::RecordBatch* out);
+// The vectors of record `i`.
+void EncodeRecordVectors(const engine::RecordList& records, size_t i,
+                         google::protobuf::RepeatedPtrField<v1::FieldVectors>* out);
 
 }  // namespace varve::server
 

@@ -87,8 +87,33 @@ absl::StatusOr<engine::FieldSchema> DecodeField(const v1::VectorField& in,
     VARVE_ASSIGN_OR_RETURN(out.element_type,
                            DecodeDType(in.element_type(), field + ".element_type"));
   }
+  out.multi_vector = in.multi_vector();
   Apply(DecodeIndexOptions(in.index()), &out.index);
   return out;
+}
+
+absl::StatusOr<engine::AttributeSchema> DecodeAttribute(const v1::AttributeSchema& in,
+                                                        const std::string& field) {
+  if (in.type() < v1::ATTRIBUTE_TYPE_BOOL || in.type() > v1::ATTRIBUTE_TYPE_STRING) {
+    return BadField(field + ".type",
+                    StrCat("must be BOOL, INT64, DOUBLE, TIMESTAMP or STRING (1 to 5), is ",
+                           in.type()));
+  }
+  return engine::AttributeSchema{.path = in.path(),
+                                 .type = static_cast<metadata::ValueType>(in.type()),  // alike
+                                 .is_list = in.list()};
+}
+
+absl::StatusOr<absl::Duration> DecodeTtl(const google::protobuf::Duration& in) {
+  // As far as a Timestamp goes.
+  constexpr int64_t kSecondsMax = 315'576'000'000;
+  if (in.seconds() < 0 || in.nanos() < 0 || in.seconds() > kSecondsMax ||
+      in.nanos() > 999'999'999) {
+    return BadField("namespace.default_ttl",
+                    StrCat("must be 0 to ", kSecondsMax, " seconds, is ", in.seconds(), " and ",
+                           in.nanos(), " nanos"));
+  }
+  return absl::Seconds(in.seconds()) + absl::Nanoseconds(in.nanos());
 }
 
 }  // namespace
@@ -102,6 +127,13 @@ absl::StatusOr<engine::NamespaceSchema> DecodeNamespace(const v1::Namespace& in)
                            DecodeField(in.fields(i), StrCat("namespace.fields[", i, "]")));
     out.fields.push_back(std::move(field));
   }
+  for (int i = 0; i < in.attributes_size(); ++i) {
+    VARVE_ASSIGN_OR_RETURN(
+        engine::AttributeSchema attribute,
+        DecodeAttribute(in.attributes(i), StrCat("namespace.attributes[", i, "]")));
+    out.attributes.push_back(std::move(attribute));
+  }
+  VARVE_ASSIGN_OR_RETURN(out.default_ttl, DecodeTtl(in.default_ttl()));
   return out;
 }
 
@@ -118,7 +150,19 @@ v1::Namespace EncodeNamespace(const engine::NamespaceSchema& schema) {
     added->set_dimension(field.dimension);
     added->set_metric(EncodeMetric(field.metric));
     added->set_element_type(EncodeDType(field.element_type));
+    added->set_multi_vector(field.multi_vector);
     EncodeIndexOptions(field.index, added->mutable_index());
+  }
+  for (const engine::AttributeSchema& attribute : schema.attributes) {
+    v1::AttributeSchema* added = out.add_attributes();
+    added->set_path(attribute.path);
+    added->set_type(static_cast<v1::AttributeType>(attribute.type));  // numbered alike
+    added->set_list(attribute.is_list);
+  }
+  if (schema.default_ttl != absl::ZeroDuration()) {
+    const int64_t ttl = absl::ToInt64Microseconds(schema.default_ttl);
+    out.mutable_default_ttl()->set_seconds(ttl / 1'000'000);
+    out.mutable_default_ttl()->set_nanos(static_cast<int32_t>(ttl % 1'000'000 * 1000));
   }
   return out;
 }

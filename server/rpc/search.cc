@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "base/str_cat.h"
+#include "server/rpc/metadata_codec.h"
 #include "server/rpc/record_codec.h"
 #include "server/rpc/status_mapping.h"
 #include "server/rpc/tensor_codec.h"
@@ -18,24 +19,81 @@ namespace {
 
 constexpr uint64_t kBatchResultsMax = 4'000'000;
 constexpr size_t kGetIdsMax = 10'000;
+constexpr size_t kExamplesMax = 10'000;
 constexpr absl::Duration kCommitWaitMax = absl::Minutes(1);
 
-engine::SearchQuery ToQuery(const v1::SearchOptions& options, const TensorView& queries) {
-  engine::SearchQuery query{.field = options.field(),
-                            .queries = queries,
-                            .k = options.k(),
-                            .exact = options.exact(),
-                            .min_sequence = options.min_sequence(),
-                            .include_vectors = options.include_vectors()};
+engine::RecordMask Mask(bool vectors, bool metadata,
+                        const google::protobuf::RepeatedPtrField<std::string>& paths) {
+  return {.vectors = vectors, .metadata = metadata, .paths = {paths.begin(), paths.end()}};
+}
+
+absl::StatusOr<engine::SearchQuery> ToQuery(const v1::SearchOptions& options,
+                                            const TensorView& queries) {
+  engine::SearchQuery query{
+      .field = options.field(),
+      .queries = queries,
+      .k = options.k(),
+      .exact = options.exact(),
+      .min_sequence = options.min_sequence(),
+      .include = Mask(options.include_vectors(), options.include_metadata(),
+                      options.metadata_paths()),
+      .explain = options.explain(),
+      .offset = options.offset(),
+      .group_by = options.group_by(),
+      .group_size = std::max<uint32_t>(options.group_size(), 1)};
   if (options.has_ef_search()) query.ef_search = options.ef_search();
+  if (options.has_max_distance()) query.max_distance = options.max_distance();
+  if (options.has_diversity()) {
+    query.diversity = {.weight = options.diversity().weight(),
+                       .candidates = options.diversity().candidates()};
+  }
+  VARVE_ASSIGN_OR_RETURN(query.filter, DecodeFilter(options.filter(), "options.filter"));
   return query;
+}
+
+v1::SearchPlan EncodePlan(index::SearchPlan plan) {
+  switch (plan) {
+    case index::SearchPlan::kScan:
+      return v1::SEARCH_PLAN_SCAN;
+    case index::SearchPlan::kFilteredWalk:
+      return v1::SEARCH_PLAN_FILTERED_WALK;
+    case index::SearchPlan::kWalk:
+      return v1::SEARCH_PLAN_WALK;
+  }
+  return v1::SEARCH_PLAN_UNSPECIFIED;
+}
+
+void EncodeDuration(absl::Duration duration, google::protobuf::Duration* out) {
+  const int64_t nanos = absl::ToInt64Nanoseconds(duration);
+  out->set_seconds(nanos / 1'000'000'000);
+  out->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+}
+
+void EncodeExplanation(const engine::SearchResult& result, v1::Explanation* out) {
+  EncodeDuration(result.filter_time, out->mutable_filter_time());
+  for (const engine::SegmentExplanation& segment : result.explanation) {
+    const index::SegmentReport& report = segment.report;
+    const double rows = static_cast<double>(std::max<uint64_t>(report.rows, 1));
+    v1::SegmentExplanation* added = out->add_segments();
+    added->set_segment_id(report.segment_id);
+    added->set_rows(report.rows);
+    added->set_plan(EncodePlan(report.search.plan));
+    added->set_estimated_selectivity(segment.estimated_matches / rows);
+    added->set_selectivity(static_cast<double>(segment.matches) / rows);
+    added->set_distances(report.search.distances);
+    added->set_hops(report.search.hops);
+    added->set_dead_rows(report.search.dead_rows);
+    added->set_rescored_rows(report.search.rescored);
+    added->set_gave_up(report.search.gave_up);
+    EncodeDuration(report.time, added->mutable_time());
+  }
 }
 
 // Says no before the work is done, when the vectors alone would pass the message limit.
 absl::Status CheckVectorBytes(const ServiceContext& context, const engine::Namespace& searched,
                               uint64_t records) {
   uint64_t present_sequence = 0;
-  records = std::min(records, searched.Count(&present_sequence));
+  records = std::min(records, searched.Count(nullptr, &present_sequence));
   uint64_t bytes = 0;
   for (const engine::FieldSchema& field : searched.schema().fields) {
     bytes += records * field.dimension * SizeOf(field.element_type);
@@ -46,20 +104,36 @@ absl::Status CheckVectorBytes(const ServiceContext& context, const engine::Names
              context.max_message_bytes, "; ask for less at a time, or without vectors"));
 }
 
-void EncodeHits(const engine::SearchResult& result, bool include_vectors,
-                v1::SearchResponse* response) {
-  response->set_sequence(result.sequence);
+absl::Status EncodeHits(const engine::SearchResult& result, v1::SearchResponse* response) {
   const engine::RecordList& records = result.records;
-  const size_t row_bytes = records.dimension * SizeOf(records.dtype);
   for (size_t i = 0; i < result.distances.size(); ++i) {
     v1::Hit* hit = response->add_hits();
     EncodeId(records.ids, i, hit->mutable_id());
     hit->set_distance(result.distances[i]);
-    if (!include_vectors) continue;
-    EncodeMatrix(records.dtype, 1, records.dimension,
-                 records.vectors.substr(i * row_bytes, row_bytes),
-                 hit->add_fields()->mutable_dense());
+    EncodeRecordVectors(records, i, hit->mutable_fields());
+    if (!result.groups.empty()) EncodeValue(result.groups[i].view(), hit->mutable_group());
+    if (records.attributes.empty()) continue;
+    VARVE_RETURN_IF_ERROR(EncodeMetadata(records.attributes[i], hit->mutable_metadata()));
   }
+  return absl::OkStatus();
+}
+
+// The query's tensor: one vector, or several of a field that has several for each record.
+absl::StatusOr<TensorView> DecodeQuery(const v1::Tensor& tensor) {
+  return tensor.shape_size() == 2 ? DecodeMatrix(tensor, "query") : DecodeVector(tensor, "query");
+}
+
+// OK when a tensor of several vectors is for a field of several.
+absl::Status CheckQueryShape(const engine::Namespace& searched, const v1::SearchRequest& request) {
+  if (request.query().shape_size() != 2) return absl::OkStatus();
+  for (const engine::FieldSchema& field : searched.schema().fields) {
+    if (field.name != request.options().field() || field.multi_vector) continue;
+    return BadField("query.shape",
+                    StrCat("must be [", field.dimension,
+                           "]: the field has one vector for each record; for several queries use "
+                           "SearchBatch"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -67,25 +141,55 @@ void EncodeHits(const engine::SearchResult& result, bool include_vectors,
 absl::Status Search(const ServiceContext& context, const CallControl& control,
                     const v1::SearchRequest& request, v1::SearchResponse* response) {
   VARVE_ASSIGN_OR_RETURN(const auto searched, context.engine->FindNamespace(request.namespace_()));
-  VARVE_ASSIGN_OR_RETURN(const TensorView vector, DecodeVector(request.query(), "query"));
-  const engine::SearchQuery query = ToQuery(request.options(), vector);
-  if (query.include_vectors) {
+  TensorView vectors;
+  DecodedIds positive, negative;
+  if (request.has_examples()) {
+    if (request.has_query()) return BadField("examples", "must not be set beside a query");
+    VARVE_RETURN_IF_ERROR(positive.Decode(request.examples().positive(), "examples.positive"));
+    if (request.examples().has_negative()) {
+      VARVE_RETURN_IF_ERROR(negative.Decode(request.examples().negative(), "examples.negative"));
+    }
+    if (positive.view().size() + negative.view().size() > kExamplesMax) {
+      return BadField("examples", StrCat("must be at most ", kExamplesMax, ", are ",
+                                         positive.view().size() + negative.view().size()));
+    }
+  } else {
+    VARVE_ASSIGN_OR_RETURN(vectors, DecodeQuery(request.query()));
+    VARVE_RETURN_IF_ERROR(CheckQueryShape(*searched, request));
+  }
+  VARVE_ASSIGN_OR_RETURN(engine::SearchQuery query, ToQuery(request.options(), vectors));
+  query.positive = positive.view();
+  query.negative = negative.view();
+  if (query.include.vectors) {
     VARVE_RETURN_IF_ERROR(CheckVectorBytes(context, *searched, query.k));
   }
   VARVE_ASSIGN_OR_RETURN(const engine::SearchResult result, searched->Search(query, control));
-  EncodeHits(result, query.include_vectors, response);
-  return absl::OkStatus();
+  response->set_sequence(result.sequence);
+  if (query.explain) EncodeExplanation(result, response->mutable_explanation());
+  return EncodeHits(result, response);
 }
 
 absl::Status SearchBatch(const ServiceContext& context, const CallControl& control,
                          const v1::SearchBatchRequest& request, v1::SearchBatchResponse* response) {
   VARVE_ASSIGN_OR_RETURN(const auto searched, context.engine->FindNamespace(request.namespace_()));
   VARVE_ASSIGN_OR_RETURN(const TensorView queries, DecodeMatrix(request.queries(), "queries"));
-  if (request.options().include_vectors()) {
-    return BadField("options.include_vectors",
-                    "must not be set for a batch: get the vectors by id, or search one by one");
+  const v1::SearchOptions& options = request.options();
+  const auto refuse = [](std::string_view option, bool set) {
+    if (!set) return absl::OkStatus();
+    return BadField(StrCat("options.", option),
+                    "must not be set for a batch: get records by id, or search one by one");
+  };
+  VARVE_RETURN_IF_ERROR(refuse("include_vectors", options.include_vectors()));
+  VARVE_RETURN_IF_ERROR(refuse("include_metadata", options.include_metadata()));
+  VARVE_RETURN_IF_ERROR(refuse("group_by", !options.group_by().empty()));
+  VARVE_RETURN_IF_ERROR(refuse("diversity", options.has_diversity()));
+  for (const engine::FieldSchema& field : searched->schema().fields) {
+    if (field.name != options.field() || !field.multi_vector) continue;
+    return BadField("options.field",
+                    StrCat("field \"", field.name,
+                           "\" has several vectors for each record: search one by one"));
   }
-  const engine::SearchQuery query = ToQuery(request.options(), queries);
+  VARVE_ASSIGN_OR_RETURN(const engine::SearchQuery query, ToQuery(options, queries));
   if (queries.rows * query.k > kBatchResultsMax) {
     return absl::ResourceExhaustedError(StrCat(queries.rows, " queries of ", query.k,
                                                " results each are more than ", kBatchResultsMax,
@@ -93,6 +197,7 @@ absl::Status SearchBatch(const ServiceContext& context, const CallControl& contr
   }
   VARVE_ASSIGN_OR_RETURN(engine::SearchResult result, searched->Search(query, control));
   response->set_sequence(result.sequence);
+  if (query.explain) EncodeExplanation(result, response->mutable_explanation());
   response->mutable_counts()->Add(result.counts.begin(), result.counts.end());
   response->mutable_distances()->Add(result.distances.begin(), result.distances.end());
   EncodeIds(std::move(result.records.ids), response->mutable_ids());
@@ -110,9 +215,13 @@ absl::Status Get(const ServiceContext& context, const CallControl&, const v1::Ge
   }
   if (request.include_vectors()) VARVE_RETURN_IF_ERROR(CheckVectorBytes(context, *read, wanted));
   engine::IdList missing;
-  VARVE_ASSIGN_OR_RETURN(engine::RecordList records,
-                         read->Get(ids.view(), request.include_vectors(), &missing));
-  EncodeRecords(std::move(records), request.include_vectors(), response->mutable_records());
+  VARVE_ASSIGN_OR_RETURN(
+      engine::RecordList records,
+      read->Get(ids.view(),
+                Mask(request.include_vectors(), request.include_metadata(),
+                     request.metadata_paths()),
+                &missing));
+  VARVE_RETURN_IF_ERROR(EncodeRecords(std::move(records), response->mutable_records()));
   EncodeIds(std::move(missing), response->mutable_missing());
   return absl::OkStatus();
 }
@@ -120,8 +229,9 @@ absl::Status Get(const ServiceContext& context, const CallControl&, const v1::Ge
 absl::Status Count(const ServiceContext& context, const CallControl&,
                    const v1::CountRequest& request, v1::CountResponse* response) {
   VARVE_ASSIGN_OR_RETURN(const auto counted, context.engine->FindNamespace(request.namespace_()));
+  VARVE_ASSIGN_OR_RETURN(const auto filter, DecodeFilter(request.filter(), "filter"));
   uint64_t sequence = 0;
-  response->set_count(counted->Count(&sequence));
+  response->set_count(counted->Count(filter.has_value() ? &*filter : nullptr, &sequence));
   response->set_sequence(sequence);
   return absl::OkStatus();
 }

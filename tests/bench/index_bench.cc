@@ -69,7 +69,7 @@ class FileStorage final : public index::SegmentStorage {
   ~FileStorage() override { std::filesystem::remove_all(directory_); }
 
   absl::StatusOr<std::shared_ptr<const index::SealedSegment>> Write(
-      uint64_t id, const index::VectorSpace& space, std::shared_ptr<index::Tombstones> tombstones,
+      uint64_t id, const index::VectorSpace& space, std::shared_ptr<index::RowHistory> history,
       Writer write) override {
     struct Sink final : index::ByteSink {
       absl::Status Append(std::string_view bytes) override { return file->Append(bytes); }
@@ -80,7 +80,7 @@ class FileStorage final : public index::SegmentStorage {
     VARVE_RETURN_IF_ERROR(write(&sink).status());
     VARVE_RETURN_IF_ERROR(sink.file->Sync());
     VARVE_ASSIGN_OR_RETURN(const auto file, storage::FileSystem::System()->Map(path));
-    return index::SealedSegment::Open(file->bytes(), path, file, space, std::move(tombstones));
+    return index::SealedSegment::Open(file->bytes(), path, file, space, std::move(history));
   }
   absl::Status Install(const index::SegmentChange& change) override {
     for (uint64_t id : change.replaced) Discard(id);

@@ -161,7 +161,8 @@ class Script {
       const auto found = (*engine_)->FindNamespace(name);
       if (!found.ok()) return found.status();
       return (*found)
-          ->Upsert({.ids = {.type = IdType::kNumber, .numbers = ids}, .vectors = View(values)},
+          ->Upsert({.ids = {.type = IdType::kNumber, .numbers = ids},
+                    .fields = {{.vectors = View(values)}}},
                    OnError::kFailBatch, {kProducer, number})
           .status();
     });
@@ -222,21 +223,23 @@ State Read(Engine* engine, const std::string& name) {
     return std::nullopt;
   }
   Content content{.position = *(*found)->ProducerPosition(kProducer)};
-  const auto scanner = *(*found)->Scan("", /*include_vectors=*/true);
+  const auto scanner = *(*found)->Scan("", {.include = {.vectors = true}});
   std::string token;
-  while (true) {
-    const auto records = scanner->Next(10'000, size_t{1} << 30, &token);
+  bool done = false;
+  while (!done) {
+    const auto records = scanner->Next(10'000, size_t{1} << 30, &token, &done);
     if (!records.ok()) ADD_FAILURE() << records.status();
-    if (!records.ok() || records->ids.numbers.empty()) return content;
+    if (!records.ok()) return content;
     for (size_t i = 0; i < records->ids.numbers.size(); ++i) {
       const uint64_t id = records->ids.numbers[i];
       std::vector<float> vector(kDimension);
-      std::memcpy(vector.data(), records->vectors.data() + i * kDimension * sizeof(float),
+      std::memcpy(vector.data(), records->fields[0].bytes.data() + i * kDimension * sizeof(float),
                   kDimension * sizeof(float));
       content.records[id] = static_cast<uint32_t>(vector[2]);
       EXPECT_EQ(vector, VectorOf(id, content.records[id]));
     }
   }
+  return content;
 }
 
 // The index holds what the records hold: an exact search for all gives each once, a walk finds some.

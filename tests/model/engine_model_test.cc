@@ -84,7 +84,7 @@ class ModelRun {
       Restart([this] { DamageAFile(); });
     }
     uint64_t sequence = 0;
-    EXPECT_EQ(namespace_->Count(&sequence), model_.size());
+    EXPECT_EQ(namespace_->Count(nullptr, &sequence), model_.size());
     EXPECT_EQ(sequence, sequence_);
   }
 
@@ -148,13 +148,19 @@ class ModelRun {
     return {
         .rows = bytes.size() / (kDimension * sizeof(float)), .columns = kDimension, .bytes = bytes};
   }
+  // The bytes of the records' vectors; empty when there are no records.
+  static const std::string& Vectors(const RecordList& records) {
+    static const std::string none;
+    return records.fields.empty() ? none : records.fields.front().bytes;
+  }
 
   WriteResult Send(const std::vector<uint64_t>& ids, const std::vector<Vector>& vectors,
                    uint64_t batch) {
     Ids owned{.numbers = ids};
     const std::string bytes = Pack(vectors);
-    auto result = namespace_->Upsert({.ids = owned.View(id_type_), .vectors = View(bytes)},
-                                     OnError::kFailBatch, {.producer = "p", .number = batch});
+    auto result =
+        namespace_->Upsert({.ids = owned.View(id_type_), .fields = {{.vectors = View(bytes)}}},
+                           OnError::kFailBatch, {.producer = "p", .number = batch});
     EXPECT_TRUE(result.ok()) << result.status();
     return result.ok() ? *std::move(result) : WriteResult();
   }
@@ -220,7 +226,7 @@ class ModelRun {
                                       .k = k,
                                       .exact = exact,
                                       .min_sequence = sequence_,
-                                      .include_vectors = true},
+                                      .include = {.vectors = true}},
                                      CallControl());
     EXPECT_TRUE(result.ok()) << result.status();
     if (!result.ok()) return {};
@@ -231,7 +237,7 @@ class ModelRun {
       EXPECT_NE(found, model_.end()) << "id " << ids[i] << " is not live";
       if (found == model_.end()) continue;
       EXPECT_NEAR(result->distances[i], Distance(query, found->second), 1e-3);
-      EXPECT_EQ(View(result->records.vectors).row(i), Pack({found->second}));
+      EXPECT_EQ(View(Vectors(result->records)).row(i), Pack({found->second}));
     }
     std::sort(ids.begin(), ids.end());
     EXPECT_EQ(std::adjacent_find(ids.begin(), ids.end()), ids.end()) << "an id was found twice";
@@ -272,7 +278,7 @@ class ModelRun {
     for (int i = 0; i < 20; ++i) ids.numbers.push_back(RandomId());
     std::printf("get %zu\n", ids.numbers.size());
     IdList missing;
-    auto records = namespace_->Get(ids.View(id_type_), /*include_vectors=*/true, &missing);
+    auto records = namespace_->Get(ids.View(id_type_), {.vectors = true}, &missing);
     ASSERT_TRUE(records.ok()) << records.status();
     std::vector<uint64_t> expected_found, expected_missing;
     std::vector<Vector> expected_vectors;
@@ -282,7 +288,7 @@ class ModelRun {
     }
     EXPECT_EQ(Numbers(records->ids), expected_found);
     EXPECT_EQ(Numbers(missing), expected_missing);
-    EXPECT_EQ(records->vectors, Pack(expected_vectors));
+    EXPECT_EQ(Vectors(*records), Pack(expected_vectors));
   }
 
   // Reads everything, taking the scan up anew from its token now and then.
@@ -291,18 +297,18 @@ class ModelRun {
     std::string token;
     std::vector<uint64_t> ids;
     std::string vectors;
-    std::unique_ptr<Namespace::Scanner> scanner;
-    while (true) {
+    std::unique_ptr<RecordScanner> scanner;
+    bool done = false;
+    while (!done) {
       if (scanner == nullptr || random_() % 3 == 0) {
-        auto opened = namespace_->Scan(token, /*include_vectors=*/true);
+        auto opened = namespace_->Scan(token, {.include = {.vectors = true}});
         ASSERT_TRUE(opened.ok()) << opened.status();
         scanner = *std::move(opened);
       }
-      auto records = scanner->Next(1 + random_() % 500, 1 << 20, &token);
+      auto records = scanner->Next(1 + random_() % 500, 1 << 20, &token, &done);
       ASSERT_TRUE(records.ok()) << records.status();
-      if (records->ids.size() == 0) break;
       for (uint64_t id : Numbers(records->ids)) ids.push_back(id);
-      vectors += records->vectors;
+      vectors += Vectors(*records);
     }
     std::vector<uint64_t> expected_ids;
     std::vector<Vector> expected_vectors;

@@ -8,13 +8,6 @@
 namespace varve::storage {
 namespace {
 
-StoredRecord CopyRecord(const StoredRecord& record, bool include_vector) {
-  return StoredRecord{.row = record.row,
-                      .sequence = record.sequence,
-                      .id = record.id,
-                      .vector = include_vector ? record.vector : std::string()};
-}
-
 // Walks over copies: what came after it was made cannot show.
 class CopyCursor final : public RecordStore::Cursor {
  public:
@@ -32,6 +25,16 @@ class CopyCursor final : public RecordStore::Cursor {
 };
 
 }  // namespace
+
+StoredRecord MemoryRecordStore::Copy(const Record& record, const RecordParts& parts) {
+  StoredRecord copy = record.record;
+  if (!parts.metadata) copy.attributes.clear(), copy.expires_at = kNeverExpires;
+  for (const FieldNumber field : parts.fields) {
+    const auto vector = record.vectors.find(field);
+    copy.vectors.push_back(vector == record.vectors.end() ? "" : vector->second);
+  }
+  return copy;
+}
 
 absl::Status MemoryRecordStore::CheckNamespace(NamespaceNumber number,
                                                std::string_view name) const {
@@ -96,10 +99,16 @@ absl::StatusOr<std::vector<NamespaceEntry>> MemoryRecordStore::ListNamespaces() 
 }
 
 absl::Status MemoryRecordStore::Write(const Commit& commit) {
-  if (commit.namespace_number == 0 || commit.ids.size() != commit.vectors.size()) {
+  const auto fits = [&](size_t size) { return size == 0 || size == commit.ids.size(); };
+  bool whole = commit.namespace_number != 0 && fits(commit.attributes.size()) &&
+               fits(commit.expires_at.size());
+  for (const FieldColumn& column : commit.fields) {
+    whole &= column.vectors.size() == commit.ids.size();
+  }
+  if (!whole) {
     return absl::InvalidArgumentError(StrCat("a commit to namespace ", commit.namespace_number,
-                                             " has ", commit.ids.size(), " ids and ",
-                                             commit.vectors.size(), " vectors"));
+                                             " has ", commit.ids.size(),
+                                             " ids and other columns of another length"));
   }
   MutexLock lock(&mu_);
   Contents& contents = contents_[commit.namespace_number];
@@ -110,45 +119,71 @@ absl::Status MemoryRecordStore::Write(const Commit& commit) {
   for (const std::string_view id : commit.deleted_ids) contents.rows_by_id.erase(std::string(id));
   for (const uint64_t row : commit.dead_rows) {
     contents.records.erase(row);
-    contents.tombstones[row] = commit.state.sequence;
+    for (const FieldNumber field : commit.namespace_fields) {
+      contents.marks[RowMarkKind::kTombstone][field][row] = commit.state.sequence;
+    }
+  }
+  for (const MetadataUpdate& update : commit.updates) {
+    StoredRecord& record = contents.records[update.row].record;
+    record.attributes = update.attributes;
+    record.expires_at = update.expires_at;
+    for (const FieldNumber field : commit.namespace_fields) {
+      contents.marks[RowMarkKind::kUpdate][field][update.row] = commit.state.sequence;
+    }
   }
   for (size_t i = 0; i < commit.ids.size(); ++i) {
     const uint64_t row = commit.first_row + i;
     contents.rows_by_id[std::string(commit.ids[i])] = row;
-    contents.records[row] = StoredRecord{.row = row,
-                                         .sequence = commit.state.sequence,
-                                         .id = std::string(commit.ids[i]),
-                                         .vector = std::string(commit.vectors[i])};
+    Record& added = contents.records[row];
+    added.record.row = row;
+    added.record.sequence = commit.state.sequence;
+    added.record.id = commit.ids[i];
+    if (!commit.attributes.empty()) added.record.attributes = commit.attributes[i];
+    if (!commit.expires_at.empty()) added.record.expires_at = commit.expires_at[i];
+    for (const FieldColumn& column : commit.fields) {
+      if (!column.vectors[i].empty()) added.vectors[column.field] = column.vectors[i];
+    }
   }
   return absl::OkStatus();
 }
 
-absl::Status MemoryRecordStore::WriteManifest(NamespaceNumber number, std::string_view manifest,
-                                              absl::Span<const ForgottenTombstones> forgotten) {
+absl::Status MemoryRecordStore::WriteManifest(NamespaceNumber number, FieldNumber field,
+                                              std::string_view manifest,
+                                              absl::Span<const ForgottenMarks> forgotten) {
   MutexLock lock(&mu_);
   Contents& contents = contents_[number];
-  contents.manifest = manifest;
-  for (const ForgottenTombstones& some : forgotten) {
-    std::erase_if(contents.tombstones, [&](const auto& tombstone) {
-      const auto& [row, sequence] = tombstone;
-      return row >= some.range.first && row <= some.range.last && sequence <= some.sequence;
-    });
+  contents.manifests[field] = manifest;
+  for (const ForgottenMarks& some : forgotten) {
+    for (auto& [kind, marks] : contents.marks) {
+      std::erase_if(marks[field], [&](const auto& mark) {
+        const auto& [row, sequence] = mark;
+        return row >= some.range.first && row <= some.range.last && sequence <= some.sequence;
+      });
+    }
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> MemoryRecordStore::ReadManifest(NamespaceNumber number) const {
+absl::StatusOr<std::string> MemoryRecordStore::ReadManifest(NamespaceNumber number,
+                                                            FieldNumber field) const {
   MutexLock lock(&mu_);
-  return Find(number).manifest;
+  const auto& manifests = Find(number).manifests;
+  const auto found = manifests.find(field);
+  return found == manifests.end() ? "" : found->second;
 }
 
-absl::StatusOr<std::vector<Tombstone>> MemoryRecordStore::ReadTombstones(NamespaceNumber number,
-                                                                         RowRange range) const {
+absl::StatusOr<std::vector<RowMark>> MemoryRecordStore::ReadMarks(RowMarkKind kind,
+                                                                  NamespaceNumber number,
+                                                                  FieldNumber field,
+                                                                  RowRange range) const {
   MutexLock lock(&mu_);
-  const auto& tombstones = Find(number).tombstones;
-  std::vector<Tombstone> found;
-  const auto end = tombstones.upper_bound(range.last);
-  for (auto it = tombstones.lower_bound(range.first); it != end; ++it) {
+  std::vector<RowMark> found;
+  const auto& by_kind = Find(number).marks;
+  const auto of_kind = by_kind.find(kind);
+  if (of_kind == by_kind.end() || !of_kind->second.contains(field)) return found;
+  const auto& marks = of_kind->second.at(field);
+  const auto end = marks.upper_bound(range.last);
+  for (auto it = marks.lower_bound(range.first); it != end; ++it) {
     found.push_back({.row = it->first, .sequence = it->second});
   }
   return found;
@@ -172,28 +207,29 @@ absl::Status MemoryRecordStore::FindRows(NamespaceNumber number,
 }
 
 absl::StatusOr<std::vector<std::optional<StoredRecord>>> MemoryRecordStore::ReadRecords(
-    NamespaceNumber number, absl::Span<const std::string_view> ids, bool include_vectors) const {
+    NamespaceNumber number, absl::Span<const std::string_view> ids,
+    const RecordParts& parts) const {
   MutexLock lock(&mu_);
   const Contents& contents = Find(number);
   std::vector<std::optional<StoredRecord>> records(ids.size());
   for (size_t i = 0; i < ids.size(); ++i) {
     const auto found = contents.rows_by_id.find(ids[i]);
     if (found == contents.rows_by_id.end()) continue;
-    records[i] = CopyRecord(contents.records.at(found->second), include_vectors);
+    records[i] = Copy(contents.records.at(found->second), parts);
   }
   return records;
 }
 
-absl::StatusOr<std::vector<std::optional<std::string>>> MemoryRecordStore::ReadVectors(
-    NamespaceNumber number, absl::Span<const uint64_t> rows) const {
+absl::StatusOr<std::vector<std::optional<StoredRecord>>> MemoryRecordStore::ReadRows(
+    NamespaceNumber number, absl::Span<const uint64_t> rows, const RecordParts& parts) const {
   MutexLock lock(&mu_);
   const Contents& contents = Find(number);
-  std::vector<std::optional<std::string>> vectors(rows.size());
+  std::vector<std::optional<StoredRecord>> records(rows.size());
   for (size_t i = 0; i < rows.size(); ++i) {
     const auto found = contents.records.find(rows[i]);
-    if (found != contents.records.end()) vectors[i] = found->second.vector;
+    if (found != contents.records.end()) records[i] = Copy(found->second, parts);
   }
-  return vectors;
+  return records;
 }
 
 absl::StatusOr<uint64_t> MemoryRecordStore::ProducerPosition(NamespaceNumber number,
@@ -205,25 +241,25 @@ absl::StatusOr<uint64_t> MemoryRecordStore::ProducerPosition(NamespaceNumber num
 }
 
 absl::StatusOr<std::unique_ptr<RecordStore::Cursor>> MemoryRecordStore::ScanById(
-    NamespaceNumber number, std::string_view after, bool include_vectors) const {
+    NamespaceNumber number, std::string_view after, const RecordParts& parts) const {
   MutexLock lock(&mu_);
   const Contents& contents = Find(number);
   std::vector<StoredRecord> records;
   const auto& rows = contents.rows_by_id;
   for (auto it = after.empty() ? rows.begin() : rows.upper_bound(after); it != rows.end(); ++it) {
-    records.push_back(CopyRecord(contents.records.at(it->second), include_vectors));
+    records.push_back(Copy(contents.records.at(it->second), parts));
   }
   return std::make_unique<CopyCursor>(std::move(records));
 }
 
 absl::StatusOr<std::unique_ptr<RecordStore::Cursor>> MemoryRecordStore::ScanByRow(
-    NamespaceNumber number, RowRange range) const {
+    NamespaceNumber number, RowRange range, const RecordParts& parts) const {
   MutexLock lock(&mu_);
   const Contents& contents = Find(number);
   std::vector<StoredRecord> records;
   const auto end = contents.records.upper_bound(range.last);
   for (auto it = contents.records.lower_bound(range.first); it != end; ++it) {
-    records.push_back(CopyRecord(it->second, /*include_vector=*/true));
+    records.push_back(Copy(it->second, parts));
   }
   return std::make_unique<CopyCursor>(std::move(records));
 }

@@ -41,45 +41,52 @@ class MemoryRecordStore final : public RecordStore {
                         std::vector<uint64_t>* rows) const override ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::vector<std::optional<StoredRecord>>> ReadRecords(
       NamespaceNumber number, absl::Span<const std::string_view> ids,
-      bool include_vectors) const override ABSL_LOCKS_EXCLUDED(mu_);
-  absl::StatusOr<std::vector<std::optional<std::string>>> ReadVectors(
-      NamespaceNumber number, absl::Span<const uint64_t> rows) const override
-      ABSL_LOCKS_EXCLUDED(mu_);
+      const RecordParts& parts) const override ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<std::vector<std::optional<StoredRecord>>> ReadRows(
+      NamespaceNumber number, absl::Span<const uint64_t> rows,
+      const RecordParts& parts) const override ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<uint64_t> ProducerPosition(NamespaceNumber number,
                                             std::string_view producer) const override
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::unique_ptr<Cursor>> ScanById(NamespaceNumber number, std::string_view after,
-                                                   bool include_vectors) const override
+                                                   const RecordParts& parts) const override
       ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status WriteManifest(NamespaceNumber number, std::string_view manifest,
-                             absl::Span<const ForgottenTombstones> forgotten) override
+  absl::Status WriteManifest(NamespaceNumber number, FieldNumber field, std::string_view manifest,
+                             absl::Span<const ForgottenMarks> forgotten) override
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Flush() override { return absl::OkStatus(); }
   void ReclaimRows(NamespaceNumber, RowRange) override {}
-  absl::StatusOr<std::string> ReadManifest(NamespaceNumber number) const override
+  absl::StatusOr<std::string> ReadManifest(NamespaceNumber number, FieldNumber field) const override
       ABSL_LOCKS_EXCLUDED(mu_);
-  absl::StatusOr<std::vector<Tombstone>> ReadTombstones(NamespaceNumber number,
-                                                        RowRange range) const override
+  absl::StatusOr<std::vector<RowMark>> ReadMarks(RowMarkKind kind, NamespaceNumber number,
+                                                 FieldNumber field, RowRange range) const override
       ABSL_LOCKS_EXCLUDED(mu_);
-  absl::StatusOr<std::unique_ptr<Cursor>> ScanByRow(NamespaceNumber number,
-                                                    RowRange range) const override
+  absl::StatusOr<std::unique_ptr<Cursor>> ScanByRow(NamespaceNumber number, RowRange range,
+                                                    const RecordParts& parts) const override
       ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
+  // A record, its vectors by field.
+  struct Record {
+    StoredRecord record;  // without vectors
+    std::map<FieldNumber, std::string> vectors;
+  };
+  using Marks = std::map<FieldNumber, std::map<uint64_t, uint64_t>>;  // row to sequence
   // The records of one namespace.
   struct Contents {
     CommitState state;
     std::map<std::string, uint64_t, std::less<>> rows_by_id;
-    std::map<uint64_t, StoredRecord> records;
+    std::map<uint64_t, Record> records;
     std::map<std::string, uint64_t, std::less<>> producers;
-    std::map<uint64_t, uint64_t> tombstones;  // row to sequence
-    std::string manifest;
+    std::map<RowMarkKind, Marks> marks;
+    std::map<FieldNumber, std::string> manifests;
   };
   struct Entry {
     NamespaceNumber number = 0;
     std::string schema;
   };
 
+  static StoredRecord Copy(const Record& record, const RecordParts& parts);
   absl::Status CheckNamespace(NamespaceNumber number, std::string_view name) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // An empty one where there is no such namespace, as in the real store.

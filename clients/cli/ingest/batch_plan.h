@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace varve::cli {
 
@@ -42,18 +43,28 @@ struct BatchPlan {
   }
 };
 
-// Bytes of a message that a row takes, and what a batch takes besides its rows.
+// Bytes of a message that rows take, at most.
+struct RowSizes {
+  uint64_t rows = 0;
+  uint64_t each = 1;           // every row
+  std::vector<uint64_t> more;  // besides, row by row; empty: nothing
+
+  // Of all rows.
+  uint64_t Total() const;
+};
+
+// What a batch takes besides its rows.
 inline constexpr size_t kBatchOverheadBytes = 1'024;
 
-// Rows in a batch of about 1 MiB.
-inline uint64_t DefaultBatchRows(size_t row_bytes, size_t id_bytes) {
-  return std::max<uint64_t>(1, (size_t{1} << 20) / (row_bytes + id_bytes));
-}
+// Bytes of the largest batch, when rows are cut into batches of `batch_rows`.
+uint64_t LargestBatchBytes(const RowSizes& sizes, uint64_t batch_rows);
 
-// Rows in the largest batch there may be.
-inline uint64_t LargestBatchRows(size_t row_bytes, size_t id_bytes) {
-  return std::max<uint64_t>(1, (kBatchBytesMax - kBatchOverheadBytes) / (row_bytes + id_bytes));
-}
+// The most rows a batch, up to `wanted` and at least 1, that keep all batches within kBatchBytesMax; a
+// row that is larger than that goes alone. Where rows differ in size, fewer than the most may be told.
+uint64_t FittingBatchRows(const RowSizes& sizes, uint64_t wanted);
+
+// Rows in a batch of about 1 MiB.
+uint64_t DefaultBatchRows(const RowSizes& sizes);
 
 }  // namespace varve::cli
 

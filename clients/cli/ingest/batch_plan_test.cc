@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace varve::cli {
@@ -32,10 +33,32 @@ TEST(BatchPlanTest, EveryRowIsInExactlyOneBatch) {
 }
 
 TEST(BatchPlanTest, ABatchIsAboutAMebibyteAndNeverAboveFour) {
-  EXPECT_EQ(DefaultBatchRows(3'072, 8), 340);
-  EXPECT_EQ(DefaultBatchRows(size_t{2} << 20, 8), 1);
-  EXPECT_LE(LargestBatchRows(3'072, 8) * 3'080 + kBatchOverheadBytes, kBatchBytesMax);
-  EXPECT_GT((LargestBatchRows(3'072, 8) + 1) * 3'080 + kBatchOverheadBytes, kBatchBytesMax);
+  const RowSizes sizes{.rows = 10'000, .each = 3'080};
+  EXPECT_EQ(DefaultBatchRows(sizes), 340);
+  EXPECT_EQ(DefaultBatchRows({.rows = 10'000, .each = (size_t{2} << 20) + 8}), 1);
+  const uint64_t most = FittingBatchRows(sizes, 1'000'000);
+  EXPECT_LE(most * 3'080 + kBatchOverheadBytes, kBatchBytesMax);
+  EXPECT_GT((most + 1) * 3'080 + kBatchOverheadBytes, kBatchBytesMax);
+  EXPECT_EQ(FittingBatchRows(sizes, 7), 7);
+}
+
+TEST(BatchPlanTest, RowsThatDifferAreWeighedBatchByBatch) {
+  RowSizes sizes{.rows = 10'000, .each = 10, .more = std::vector<uint64_t>(10'000, 990)};
+  EXPECT_EQ(LargestBatchBytes(sizes, 10), 10'000 + kBatchOverheadBytes);
+  EXPECT_EQ(DefaultBatchRows(sizes), (size_t{1} << 20) / 1'000);
+  // A stretch of rows of 100,000 bytes: the batches around it may not have more than 40.
+  std::fill(sizes.more.begin() + 5'000, sizes.more.begin() + 6'000, 100'000);
+  const uint64_t rows = DefaultBatchRows(sizes);
+  EXPECT_GT(rows, 20);
+  EXPECT_LE(rows, 41);
+  EXPECT_LE(LargestBatchBytes(sizes, rows), kBatchBytesMax);
+}
+
+TEST(BatchPlanTest, ARowAboveTheLimitGoesAlone) {
+  RowSizes sizes{.rows = 3, .each = 8, .more = {10, kBatchBytesMax * 2, 10}};
+  EXPECT_EQ(DefaultBatchRows(sizes), 1);
+  EXPECT_EQ(FittingBatchRows(sizes, 3), 1);
+  EXPECT_GT(LargestBatchBytes(sizes, 1), kBatchBytesMax * 2);
 }
 
 }  // namespace

@@ -39,17 +39,19 @@ uint64_t ContentHash(std::string_view bytes) {
 
 std::string ProducerOf(std::string_view run, const Numbering& numbering, uint32_t stream) {
   const BatchPlan& plan = numbering.plan;
-  const uint64_t fingerprint = Hash()
-                                   .Add(plan.rows)
-                                   .Add(plan.batch_rows)
-                                   .Add(plan.streams)
-                                   .Add(numbering.dimension)
-                                   .Add(static_cast<uint64_t>(numbering.dtype))
-                                   .Add(static_cast<uint64_t>(numbering.text_ids))
-                                   .Add(numbering.input_hash)
-                                   .Add(numbering.ids_hash)
-                                   .value();
-  return StrCat(run, "/", absl::Hex(fingerprint, absl::kZeroPad16), "/", stream + 1, "of",
+  Hash fingerprint;
+  fingerprint.Add(plan.rows)
+      .Add(plan.batch_rows)
+      .Add(plan.streams)
+      .Add(numbering.dimension)
+      .Add(static_cast<uint64_t>(numbering.dtype))
+      .Add(static_cast<uint64_t>(numbering.text_ids))
+      .Add(numbering.input_hash)
+      .Add(numbering.ids_hash);
+  for (const auto& [name, hash] : numbering.more) {
+    fingerprint.Add(name.size()).Add(name).Add(hash);
+  }
+  return StrCat(run, "/", absl::Hex(fingerprint.value(), absl::kZeroPad16), "/", stream + 1, "of",
                 plan.streams);
 }
 

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/tensor.h"
 #include "clients/cli/ingest/batch_plan.h"
@@ -33,6 +35,9 @@ struct Numbering {
   bool text_ids = false;
   uint64_t input_hash = 0;
   uint64_t ids_hash = 0;
+  // What records have besides, each with a hash of it: "metadata", "field" ... Without any, the name is
+  // the one it was before there were any.
+  std::vector<std::pair<std::string, uint64_t>> more;
 };
 
 // The name under which the server remembers one stream: the user's name for the run and a

@@ -36,9 +36,13 @@ TEST(FingerprintTest, WhateverDecidesTheNumberingChangesTheName) {
   add([](Numbering& n) { n.text_ids = true; });
   add([](Numbering& n) { n.input_hash = 3; });
   add([](Numbering& n) { n.ids_hash = 3; });
+  add([](Numbering& n) { n.more = {{"metadata", 1}}; });
+  add([](Numbering& n) { n.more = {{"metadata", 2}}; });
+  add([](Numbering& n) { n.more = {{"expire", 1}}; });
+  add([](Numbering& n) { n.more = {{"expire", 1}, {"metadata", 1}}; });
   names.insert(ProducerOf("nightly", kNumbering, 1));
   names.insert(ProducerOf("weekly", kNumbering, 0));
-  EXPECT_EQ(names.size(), 11);
+  EXPECT_EQ(names.size(), 15);
 }
 
 TEST(FingerprintTest, AProducerFitsWhatAServerTakes) {

@@ -14,11 +14,9 @@ constexpr size_t kSkippedRowsShown = 10;
 
 }  // namespace
 
-IngestJob::IngestJob(client::Client* client, const VectorFile* vectors, const IdColumn* ids,
-                     IngestJobOptions options)
+IngestJob::IngestJob(client::Client* client, const RecordFiles* files, IngestJobOptions options)
     : client_(client),
-      vectors_(*vectors),
-      ids_(*ids),
+      files_(*files),
       options_(std::move(options)),
       plan_(options_.numbering.plan) {
   totals_.rows = plan_.rows;
@@ -44,6 +42,7 @@ absl::Status IngestJob::OpenStreams() {
              .producer = ProducerOf(options_.run, options_.numbering, stream),
              .durability = options_.durability,
              .on_error = options_.on_error,
+             .max_batch_bytes = options_.max_batch_bytes,
              .give_up_after = options_.retry_for,
              .on_ack = [this, stream](const client::IngestAck& ack) { OnAck(stream, ack); },
              .on_disconnect = [this](const absl::Status& status) { OnDisconnect(status); }}));
@@ -81,15 +80,11 @@ IngestTotals IngestJob::totals() const {
 
 absl::Status IngestJob::Send(uint32_t stream) {
   client::IngestWriter& writer = *writers_[stream];
-  std::string vectors_scratch;
-  std::vector<uint64_t> ids_scratch;
+  RecordScratch scratch;
   for (uint64_t number = writer.last_batch() + 1; number <= plan_.BatchesOf(stream); ++number) {
-    const RowRange rows = plan_.Rows(stream, number);
-    const absl::Status status =
-        writer
-            .Write({.ids = ids_.Slice(rows.first, rows.count, &ids_scratch),
-                    .vectors = vectors_.Rows(rows.first, rows.count, &vectors_scratch)})
-            .status();
+    VARVE_ASSIGN_OR_RETURN(const client::RecordsView records,
+                           files_.Read(plan_.Rows(stream, number), &scratch));
+    const absl::Status status = writer.Write(records).status();
     if (!status.ok()) return Blame(stream, status);
   }
   const absl::Status status = writer.Finish();
@@ -101,7 +96,7 @@ void IngestJob::OnAck(uint32_t stream, const client::IngestAck& ack) {
   MutexLock lock(&mu_);
   outage_told_ = false;
   totals_.committed += rows.count;
-  totals_.sent_bytes += rows.count * vectors_.row_bytes();
+  totals_.sent_bytes += files_.VectorBytes(rows);
   totals_.sequence = std::max(totals_.sequence, ack.sequence);
   totals_.superseded += ack.superseded_rows.size();
   totals_.skipped += ack.row_errors.size();
@@ -125,7 +120,7 @@ absl::Status IngestJob::Blame(uint32_t stream, const absl::Status& status) const
   const uint64_t number = writers_[stream]->committed() + 1;
   if (!absl::IsInvalidArgument(status) || number > plan_.BatchesOf(stream)) return status;
   const RowRange rows = plan_.Rows(stream, number);
-  return absl::InvalidArgumentError(StrCat(vectors_.path(), ": in the batch of rows ", rows.first,
+  return absl::InvalidArgumentError(StrCat(files_.name(), ": in the batch of rows ", rows.first,
                                            " to ", rows.first + rows.count - 1, ": ",
                                            status.message()));
 }

@@ -12,8 +12,7 @@
 #include "base/mutex.h"
 #include "clients/cli/ingest/fingerprint.h"
 #include "clients/cli/ingest/ingest_totals.h"
-#include "clients/cli/input/id_column.h"
-#include "clients/cli/input/vector_file.h"
+#include "clients/cli/ingest/record_files.h"
 #include "clients/cpp/varve/client.h"
 #include "clients/cpp/varve/ingest_writer.h"
 
@@ -23,18 +22,18 @@ struct IngestJobOptions {
   std::string name_space;
   std::string run;  // the producer's name as the user knows it
   Numbering numbering;
+  size_t max_batch_bytes = kBatchBytesMax;
   client::Durability durability = client::Durability::kApplied;
   client::OnError on_error = client::OnError::kFailBatch;
   absl::Duration retry_for;  // how long to look for a server that went away
   std::function<void(const std::string&)> on_notice;  // a line for the user, while Run() runs
 };
 
-// Sends the rows of a file that the server does not have yet, over one stream or several. Run() is
+// Sends the records of files that the server does not have yet, over one stream or several. Run() is
 // for one thread; totals() is for any. What it is given must outlive it.
 class IngestJob {
  public:
-  IngestJob(client::Client* client, const VectorFile* vectors, const IdColumn* ids,
-            IngestJobOptions options);
+  IngestJob(client::Client* client, const RecordFiles* files, IngestJobOptions options);
 
   // Learns what earlier runs committed, sends the rest and waits until all of it is acknowledged.
   // When one stream fails, all are ended (with Client::CancelAll) and its error is returned; it
@@ -53,8 +52,7 @@ class IngestJob {
   absl::Status Blame(uint32_t stream, const absl::Status& status) const;
 
   client::Client* const client_;
-  const VectorFile& vectors_;
-  const IdColumn& ids_;
+  const RecordFiles& files_;
   const IngestJobOptions options_;
   const BatchPlan plan_;
 

@@ -34,28 +34,6 @@ std::vector<std::string_view> Lines(std::string_view text) {
   return lines;
 }
 
-template <typename T>
-absl::StatusOr<std::vector<uint64_t>> Widen(const std::string& path, std::string_view data) {
-  std::vector<uint64_t> numbers(data.size() / sizeof(T));
-  for (size_t i = 0; i < numbers.size(); ++i) {
-    T value;
-    std::memcpy(&value, data.data() + i * sizeof(T), sizeof(T));
-    if (value < T{0}) return Bad(path, StrCat("row ", i, " is ", value, ", ids are not negative"));
-    numbers[i] = static_cast<uint64_t>(value);
-  }
-  return numbers;
-}
-
-absl::StatusOr<std::vector<uint64_t>> Widen(const NpyArray& array) {
-  const std::string& path = array.file.path();
-  if (array.type == NpyType{'u', 8}) return Widen<uint64_t>(path, array.data);
-  if (array.type == NpyType{'u', 4}) return Widen<uint32_t>(path, array.data);
-  if (array.type == NpyType{'i', 8}) return Widen<int64_t>(path, array.data);
-  if (array.type == NpyType{'i', 4}) return Widen<int32_t>(path, array.data);
-  return Bad(path, StrCat("holds elements of type ", std::string(1, array.type.kind),
-                          array.type.size, ", wanted u8, u4, i8 or i4"));
-}
-
 }  // namespace
 
 IdColumn IdColumn::Counting(size_t count) {
@@ -93,18 +71,18 @@ absl::StatusOr<IdColumn> IdColumn::OpenNumbers(const std::string& path) {
     return Bad(path, StrCat("holds ", file.bytes().size(), " bytes, wanted a multiple of 8"));
   }
   IdColumn column;
-  VARVE_ASSIGN_OR_RETURN(column.numbers_, Widen<uint64_t>(path, file.bytes()));
+  column.numbers_.resize(file.bytes().size() / sizeof(uint64_t));
+  if (!column.numbers_.empty()) {
+    std::memcpy(column.numbers_.data(), file.bytes().data(), file.bytes().size());
+  }
   column.file_ = std::move(file);
   return column;
 }
 
 absl::StatusOr<IdColumn> IdColumn::OpenNpyNumbers(const std::string& path) {
   VARVE_ASSIGN_OR_RETURN(NpyArray array, OpenNpy(path));
-  if (array.shape.size() != 1) {
-    return Bad(path, StrCat("has shape ", NpyShapeText(array.shape), ", wanted (rows,)"));
-  }
   IdColumn column;
-  VARVE_ASSIGN_OR_RETURN(column.numbers_, Widen(array));
+  VARVE_ASSIGN_OR_RETURN(column.numbers_, NpyNumbers(array, "ids"));
   column.file_ = std::move(array.file);
   return column;
 }

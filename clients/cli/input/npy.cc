@@ -155,7 +155,35 @@ absl::StatusOr<NpyType> ParseType(const std::string& path, std::string_view dtyp
   return type;
 }
 
+template <typename T>
+absl::StatusOr<std::vector<uint64_t>> Widen(const NpyArray& array, std::string_view what) {
+  std::vector<uint64_t> numbers(array.data.size() / sizeof(T));
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    T value;
+    std::memcpy(&value, array.data.data() + i * sizeof(T), sizeof(T));
+    if (value < T{0}) {
+      return Bad(array.file.path(), StrCat("row ", i, " is ", value, ", ", what,
+                                           " are not negative"));
+    }
+    numbers[i] = static_cast<uint64_t>(value);
+  }
+  return numbers;
+}
+
 }  // namespace
+
+absl::StatusOr<std::vector<uint64_t>> NpyNumbers(const NpyArray& array, std::string_view what) {
+  const std::string& path = array.file.path();
+  if (array.shape.size() != 1) {
+    return Bad(path, StrCat("has shape ", NpyShapeText(array.shape), ", wanted (rows,)"));
+  }
+  if (array.type == NpyType{'u', 8}) return Widen<uint64_t>(array, what);
+  if (array.type == NpyType{'u', 4}) return Widen<uint32_t>(array, what);
+  if (array.type == NpyType{'i', 8}) return Widen<int64_t>(array, what);
+  if (array.type == NpyType{'i', 4}) return Widen<int32_t>(array, what);
+  return Bad(path, StrCat("holds elements of type ", std::string(1, array.type.kind),
+                          array.type.size, ", wanted u8, u4, i8 or i4"));
+}
 
 absl::StatusOr<NpyArray> OpenNpy(const std::string& path) {
   VARVE_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));

@@ -34,6 +34,10 @@ struct NpyArray {
 // order, big-endian, a structured dtype, bytes left over.
 absl::StatusOr<NpyArray> OpenNpy(const std::string& path);
 
+// All elements of an array of one dimension of u8, u4, i8 or i4. InvalidArgument names the file and
+// what was found: another shape or type, or a negative number. `what` they are: "ids".
+absl::StatusOr<std::vector<uint64_t>> NpyNumbers(const NpyArray& array, std::string_view what);
+
 // "(20000, 300)"
 std::string NpyShapeText(const std::vector<uint64_t>& shape);
 

@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <random>
@@ -14,6 +15,7 @@
 #include "clients/cli/ingest/ingest_report.h"
 #include "clients/cli/input/id_text.h"
 #include "clients/cli/progress.h"
+#include "clients/cli/verbs/ingest_input.h"
 #include "clients/cli/verbs/verbs.h"
 
 namespace varve::cli {
@@ -23,9 +25,7 @@ constexpr uint32_t kStreamsMax = 256;
 
 struct IngestVerbOptions {
   std::string name_space;
-  std::string input;
-  std::optional<uint32_t> dimension;
-  std::string ids;
+  IngestInput input;
   std::string producer;
   uint64_t batch_size = 0;  // 0: chosen
   uint32_t streams = 1;
@@ -36,13 +36,7 @@ struct IngestVerbOptions {
 };
 
 absl::Status CheckUsage(const IngestVerbOptions& options) {
-  if (!IsVectorFileName(options.input)) {
-    return UsageError(
-        StrCat("--input must be a .npy, .f32, .fvecs or .bvecs file, is ", options.input));
-  }
-  if (NeedsDimension(options.input) && !options.dimension) {
-    return UsageError("a .f32 file needs --dimension");
-  }
+  VARVE_RETURN_IF_ERROR(CheckUsage(options.input));
   if (options.producer.size() > kRunNameBytesMax) {
     return UsageError(StrCat("--producer must have at most ", kRunNameBytesMax, " bytes"));
   }
@@ -56,56 +50,24 @@ std::string RandomRunName() {
   return absl::StrCat("run-", absl::Hex(std::random_device{}(), absl::kZeroPad8));
 }
 
-// Whether the namespace takes these vectors.
-absl::Status CheckFits(const VectorFile& vectors, const client::Namespace& space) {
-  const client::VectorField& field = space.fields.front();
-  if (vectors.dimension() != field.dimension) {
-    return absl::InvalidArgumentError(StrCat(vectors.path(), ": has dimension ",
-                                             vectors.dimension(), ", namespace ", space.name,
-                                             " has ", field.dimension));
-  }
-  if (field.element_type != DType::kF32 && vectors.dtype() != field.element_type) {
-    return absl::InvalidArgumentError(
-        StrCat(vectors.path(), ": holds ", DTypeName(vectors.dtype()), ", namespace ", space.name,
-               " stores ", DTypeName(field.element_type), " and takes nothing else"));
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<IdColumn> OpenIds(const IngestVerbOptions& options, const VectorFile& vectors,
-                                 const client::Namespace& space) {
-  if (options.ids.empty()) {
-    if (space.id_type == IdType::kText) {
-      return absl::InvalidArgumentError(
-          StrCat("namespace ", space.name, " has text ids: name a file of them with --ids"));
-    }
-    return IdColumn::Counting(vectors.rows());
-  }
-  VARVE_ASSIGN_OR_RETURN(IdColumn ids, IdColumn::Open(options.ids, space.id_type));
-  if (ids.size() != vectors.rows()) {
-    return absl::InvalidArgumentError(StrCat(options.ids, ": holds ", ids.size(), " ids, ",
-                                             vectors.path(), " has ", vectors.rows(), " rows"));
-  }
-  return ids;
-}
-
-absl::StatusOr<Numbering> MakeNumbering(const IngestVerbOptions& options, const VectorFile& vectors,
-                                        const IdColumn& ids) {
-  const uint64_t most = LargestBatchRows(vectors.row_bytes(), ids.longest_bytes());
-  if (options.batch_size > most) {
-    return UsageError(StrCat("--batch-size ", options.batch_size, " may make batches above ",
+absl::StatusOr<Numbering> MakeNumbering(const IngestVerbOptions& options, const RecordFiles& files,
+                                        const RowSizes& sizes) {
+  uint64_t batch_rows = options.batch_size;
+  if (batch_rows == 0) {
+    batch_rows = DefaultBatchRows(sizes);
+  } else if (const uint64_t most = FittingBatchRows(sizes, batch_rows); most < batch_rows) {
+    return UsageError(StrCat("--batch-size ", batch_rows, " may make batches above ",
                              kBatchBytesMax >> 20, " MiB; at most ", most, " of these rows fit"));
   }
-  const uint64_t batch_rows = options.batch_size > 0
-                                  ? options.batch_size
-                                  : DefaultBatchRows(vectors.row_bytes(), ids.longest_bytes());
+  const VectorFile& vectors = files.fields.front().vectors;
   return Numbering{
-      .plan = {.rows = vectors.rows(), .batch_rows = batch_rows, .streams = options.streams},
+      .plan = {.rows = files.rows(), .batch_rows = batch_rows, .streams = options.streams},
       .dimension = vectors.dimension(),
       .dtype = vectors.dtype(),
-      .text_ids = ids.type() == IdType::kText,
+      .text_ids = files.ids.type() == IdType::kText,
       .input_hash = ContentHash(vectors.bytes()),
-      .ids_hash = ContentHash(ids.bytes())};
+      .ids_hash = ContentHash(files.ids.bytes()),
+      .more = MoreHashes(options.input, files)};
 }
 
 absl::Status WaitIndexed(const std::string& name_space, client::Client* client, Session& session) {
@@ -124,23 +86,23 @@ absl::Status WaitIndexed(const std::string& name_space, client::Client* client, 
 
 absl::Status RunIngest(const IngestVerbOptions& options, Session& session) {
   VARVE_RETURN_IF_ERROR(CheckUsage(options));
-  VARVE_ASSIGN_OR_RETURN(const VectorFile vectors,
-                         VectorFile::Open(options.input, options.dimension));
   VARVE_ASSIGN_OR_RETURN(client::Client* const client, session.client());
   VARVE_ASSIGN_OR_RETURN(const client::Namespace space, client->GetNamespace(options.name_space));
-  VARVE_RETURN_IF_ERROR(CheckFits(vectors, space));
-  VARVE_ASSIGN_OR_RETURN(const IdColumn ids, OpenIds(options, vectors, space));
-  VARVE_ASSIGN_OR_RETURN(const Numbering numbering, MakeNumbering(options, vectors, ids));
+  VARVE_ASSIGN_OR_RETURN(const RecordFiles files, OpenFiles(options.input, space));
+  const RowSizes sizes = files.MessageSizes();
+  VARVE_ASSIGN_OR_RETURN(const Numbering numbering, MakeNumbering(options, files, sizes));
 
   IngestReport report{.name_space = options.name_space,
                       .producer = options.producer.empty() ? RandomRunName() : options.producer};
   report.resume_command = ResumeCommand(session.command_line(), report.producer);
   const absl::Time start = absl::Now();
   ProgressDisplay* shown = nullptr;
-  IngestJob job(client, &vectors, &ids,
+  IngestJob job(client, &files,
                 {.name_space = options.name_space,
                  .run = report.producer,
                  .numbering = numbering,
+                 .max_batch_bytes = std::max<size_t>(
+                     kBatchBytesMax, LargestBatchBytes(sizes, numbering.plan.batch_rows)),
                  .durability = options.durability == "synced" ? client::Durability::kSynced
                                                               : client::Durability::kApplied,
                  .on_error = options.on_error == "skip" ? client::OnError::kSkip
@@ -175,11 +137,7 @@ void AddIngest(CLI::App& app, Action* chosen) {
   const auto options = std::make_shared<IngestVerbOptions>();
   CLI::App* const verb = app.add_subcommand("ingest", "Streams a file of vectors into a namespace");
   verb->add_option("NS", options->name_space, "Name of the namespace")->required();
-  verb->add_option("--input", options->input, "File of vectors: .npy, .f32, .fvecs or .bvecs")
-      ->required();
-  verb->add_option("--dimension", options->dimension, "Elements per vector, for .f32");
-  verb->add_option("--ids", options->ids,
-                   "File of ids: .u64, .npy, or one id a line (0 to rows - 1)");
+  AddIngestInput(verb, &options->input);
   verb->add_option("--producer", options->producer,
                    "Name of this load; again under the same name, only what is missing is sent");
   verb->add_option("--batch-size", options->batch_size, "Rows per batch (about 1 MiB of them)")

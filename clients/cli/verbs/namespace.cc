@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <utility>
 
@@ -10,7 +11,9 @@
 #include "base/status_macros.h"
 #include "base/str_cat.h"
 #include "clients/cli/format.h"
+#include "clients/cli/input/time_text.h"
 #include "clients/cli/json.h"
+#include "clients/cli/verbs/schema_argument.h"
 #include "clients/cli/verbs/verbs.h"
 
 namespace varve::cli {
@@ -26,20 +29,19 @@ using client::VectorField;
 
 struct NamespaceOptions {
   std::string name;
-  uint32_t dimension = 0;
-  Metric metric = Metric::kL2;
-  DType element_type = DType::kF32;
+  // Of the default field.
+  std::optional<uint32_t> dimension;
+  std::optional<Metric> metric;
+  std::optional<DType> element_type;
+  bool multi_vector = false;
+  std::vector<std::string> fields;  // NAME:DIMENSION ...
+  std::vector<std::string> attributes;
+  std::string ttl;
   IdType id_type = IdType::kUndecided;
   IndexOptions index;
+  std::string field;  // to update
 };
 
-const std::vector<std::pair<std::string, Metric>> kMetrics = {
-    {"l2", Metric::kL2}, {"cosine", Metric::kCosine}, {"dot", Metric::kDot}};
-const std::vector<std::pair<std::string, DType>> kElementTypes = {{"f32", DType::kF32},
-                                                                  {"f16", DType::kF16},
-                                                                  {"bf16", DType::kBF16},
-                                                                  {"u8", DType::kU8},
-                                                                  {"i8", DType::kI8}};
 const std::vector<std::pair<std::string, client::Quantization>> kQuantizations = {
     {"int8", client::Quantization::kInt8}, {"none", client::Quantization::kNone}};
 const std::vector<std::pair<std::string, IdType>> kIdTypes = {{"number", IdType::kNumber},
@@ -94,53 +96,128 @@ void AddIndexOptions(CLI::App* verb, IndexOptions* index) {
             "int8 (default) or none: what graphs are built and walked on");
 }
 
-Json ToJson(const Namespace& space) {
-  const VectorField& field = space.fields.front();
-  Json document = {{"name", space.name},
-                   {"dimension", field.dimension},
-                   {"metric", client::MetricName(field.metric)},
-                   {"element_type", DTypeName(field.element_type)},
-                   {"id_type", client::IdTypeName(space.id_type)},
-                   {"create_time", absl::FormatTime(space.create_time, absl::UTCTimeZone())}};
-  IndexOptions index = field.index;
+// A span as people write it: "7d" where it is whole days.
+std::string SpanText(absl::Duration span) {
+  constexpr absl::Duration kDay = absl::Hours(24);
+  if (span % kDay == absl::ZeroDuration()) return StrCat(span / kDay, "d");
+  return absl::FormatDuration(span);
+}
+
+Json IndexJson(IndexOptions index) {
+  Json document;
   for (const auto& [name, value] : Members(&index)) {
-    if (*value) document["index"][name] = **value;
+    if (*value) document[name] = **value;
   }
-  if (index.auto_compaction) document["index"]["auto_compaction"] = *index.auto_compaction;
+  if (index.auto_compaction) document["auto_compaction"] = *index.auto_compaction;
   if (index.quantization) {
-    document["index"]["quantization"] = client::QuantizationName(*index.quantization);
+    document["quantization"] = client::QuantizationName(*index.quantization);
   }
   return document;
+}
+
+// What a field adds to the document it is in.
+void AddField(const VectorField& field, Json* document) {
+  (*document)["dimension"] = field.dimension;
+  (*document)["metric"] = client::MetricName(field.metric);
+  (*document)["element_type"] = DTypeName(field.element_type);
+  if (field.multi_vector) (*document)["multi_vector"] = true;
+}
+
+// The default field is the document's own, others are in "fields".
+Json ToJson(const Namespace& space) {
+  Json document = {{"name", space.name}};
+  Json fields = Json::array(), attributes = Json::array(), index;
+  for (const VectorField& field : space.fields) {
+    if (field.name.empty()) {
+      AddField(field, &document);
+      index = IndexJson(field.index);
+      continue;
+    }
+    Json one = {{"name", field.name}};
+    AddField(field, &one);
+    one["index"] = IndexJson(field.index);
+    fields.push_back(std::move(one));
+  }
+  for (const client::AttributeSchema& attribute : space.attributes) {
+    attributes.push_back({{"path", attribute.path}, {"type", TypeText(attribute)}});
+  }
+  document["id_type"] = client::IdTypeName(space.id_type);
+  document["create_time"] = absl::FormatTime(space.create_time, absl::UTCTimeZone());
+  if (space.default_ttl != absl::ZeroDuration()) document["ttl"] = SpanText(space.default_ttl);
+  if (!attributes.empty()) document["attributes"] = std::move(attributes);
+  if (!index.is_null()) document["index"] = std::move(index);
+  if (!fields.empty()) document["fields"] = std::move(fields);
+  return document;
+}
+
+// A line for each scalar of an object, then those of its index.
+void PrintLines(const Json& object, std::string_view indent, std::ostream& out) {
+  for (const auto& [name, value] : object.items()) {
+    if (value.is_structured()) continue;
+    out << indent << name << ": " << (value.is_string() ? value.get<std::string>() : ToText(value))
+        << "\n";
+  }
+  if (object.contains("index")) PrintLines(object["index"], indent, out);
 }
 
 // Prints one namespace, a line for each thing about it.
 void Print(Session& session, const Namespace& space) {
   const Json document = ToJson(space);
   if (session.json) return session.PrintJson(document);
-  const auto print = [&](const Json& object) {
-    for (const auto& [name, value] : object.items()) {
-      if (value.is_object()) continue;
-      session.out() << name << ": "
-                    << (value.is_string() ? value.get<std::string>() : ToText(value)) << "\n";
-    }
-  };
-  print(document);
-  if (document.contains("index")) print(document["index"]);
+  PrintLines(document, "", session.out());
+  for (const client::AttributeSchema& attribute : space.attributes) {
+    session.out() << "attribute " << attribute.path << ": " << TypeText(attribute) << "\n";
+  }
+  for (const Json& field : document.value("fields", Json::array())) {
+    Json rest = field;
+    rest.erase("name");
+    session.out() << "field " << field["name"].get<std::string>() << ":\n";
+    PrintLines(rest, "  ", session.out());
+  }
+}
+
+// The default field, if any of its options is there.
+absl::StatusOr<std::vector<VectorField>> FieldsOf(const NamespaceOptions& options) {
+  std::vector<VectorField> fields;
+  if (options.dimension) {
+    fields.push_back({.dimension = *options.dimension,
+                      .metric = options.metric.value_or(Metric::kL2),
+                      .element_type = options.element_type.value_or(DType::kF32),
+                      .multi_vector = options.multi_vector});
+  } else if (options.fields.empty()) {
+    return UsageError("name --dimension, or fields with --field");
+  } else if (options.metric || options.element_type || options.multi_vector) {
+    return UsageError(
+        "--metric, --element-type and --multi-vector are of the default field: they need "
+        "--dimension");
+  }
+  for (const std::string& text : options.fields) {
+    VARVE_ASSIGN_OR_RETURN(VectorField field, ParseField(text));
+    fields.push_back(std::move(field));
+  }
+  for (VectorField& field : fields) field.index = options.index;
+  return fields;
 }
 
 absl::Status Create(const NamespaceOptions& options, Session& session) {
+  Namespace spec{.name = options.name, .id_type = options.id_type};
+  VARVE_ASSIGN_OR_RETURN(spec.fields, FieldsOf(options));
+  for (const std::string& text : options.attributes) {
+    VARVE_ASSIGN_OR_RETURN(client::AttributeSchema attribute, ParseAttribute(text));
+    spec.attributes.push_back(std::move(attribute));
+  }
+  if (!options.ttl.empty()) {
+    const absl::StatusOr<absl::Duration> ttl = ParseSpanText(options.ttl);
+    if (!ttl.ok()) return UsageError(StrCat("--ttl ", ttl.status().message()));
+    spec.default_ttl = *ttl;
+  }
   VARVE_ASSIGN_OR_RETURN(Client* const client, session.client());
-  VARVE_ASSIGN_OR_RETURN(const Namespace made,
-                         client->CreateNamespace({.name = options.name,
-                                                  .fields = {{.dimension = options.dimension,
-                                                              .metric = options.metric,
-                                                              .element_type = options.element_type,
-                                                              .index = options.index}},
-                                                  .id_type = options.id_type}));
+  VARVE_ASSIGN_OR_RETURN(const Namespace made, client->CreateNamespace(spec));
   Print(session, made);
   return absl::OkStatus();
 }
 
+// A line for each field of each namespace; what is the namespace's own stands in the first.
 absl::Status List(Session& session) {
   VARVE_ASSIGN_OR_RETURN(Client* const client, session.client());
   VARVE_ASSIGN_OR_RETURN(const std::vector<Namespace> all, client->ListNamespaces());
@@ -150,12 +227,22 @@ absl::Status List(Session& session) {
     session.PrintJson({{"namespaces", list}});
     return absl::OkStatus();
   }
-  Table table({"NAME", "DIMENSION", "METRIC", "ELEMENTS", "IDS"});
+  Table table({"NAME", "DIMENSION", "METRIC", "ELEMENTS", "IDS", "FIELD", "TTL", "ATTRIBUTES"});
   for (const Namespace& space : all) {
-    const VectorField& field = space.fields.front();
-    table.Add({space.name, StrCat(field.dimension), std::string(client::MetricName(field.metric)),
-               std::string(DTypeName(field.element_type)),
-               std::string(client::IdTypeName(space.id_type))});
+    std::string attributes;
+    for (const client::AttributeSchema& attribute : space.attributes) {
+      attributes +=
+          StrCat(attributes.empty() ? "" : " ", attribute.path, ":", TypeText(attribute));
+    }
+    for (const VectorField& field : space.fields) {
+      const bool first = &field == &space.fields.front();
+      const bool expires = space.default_ttl != absl::ZeroDuration();
+      table.Add({first ? space.name : "", StrCat(field.dimension),
+                 std::string(client::MetricName(field.metric)),
+                 StrCat(DTypeName(field.element_type), field.multi_vector ? "[]" : ""),
+                 first ? std::string(client::IdTypeName(space.id_type)) : "", field.name,
+                 first && expires ? SpanText(space.default_ttl) : "", first ? attributes : ""});
+    }
   }
   session.out() << table.Text();
   return absl::OkStatus();
@@ -174,7 +261,7 @@ absl::Status Update(NamespaceOptions options, Session& session) {
   if (!any) return UsageError("name an option to change");
   VARVE_ASSIGN_OR_RETURN(Client* const client, session.client());
   VARVE_ASSIGN_OR_RETURN(const Namespace space,
-                         client->UpdateNamespace(options.name, options.index));
+                         client->UpdateNamespace(options.name, options.index, options.field));
   Print(session, space);
   return absl::OkStatus();
 }
@@ -214,18 +301,34 @@ void AddNamespace(CLI::App& app, Action* chosen) {
   };
 
   CLI::App* const create = add("create", "Creates a namespace", Create);
-  create->add_option("--dimension", options->dimension, "Elements per vector, 1 to 65535")
-      ->required();
+  create->add_option("--dimension", options->dimension,
+                     "Elements per vector of the default field, 1 to 65535");
   AddChoice(create, "--metric", &options->metric, kMetrics, "How vectors are compared (l2)");
   AddChoice(create, "--element-type", &options->element_type, kElementTypes,
             "How vectors are stored (f32)");
+  create->add_flag("--multi-vector", options->multi_vector,
+                   "Several vectors for each record in the default field, compared by MaxSim");
+  create->add_option("--field", options->fields,
+                     "A field with a name, besides the default one or instead of it; repeatable")
+      ->type_name("NAME:DIMENSION[:METRIC[:ELEMENT_TYPE[:multi]]]")
+      ->allow_extra_args(false);
+  create->add_option("--attribute", options->attributes,
+                     "What an attribute of the metadata must be: bool, int64, double, timestamp or "
+                     "string, with [] for a list; repeatable")
+      ->type_name("PATH:TYPE")
+      ->allow_extra_args(false);
+  create->add_option("--ttl", options->ttl,
+                     "How long after they were written records expire: 90m, 36h, 7d (never)")
+      ->type_name("SPAN");
   AddChoice(create, "--id-type", &options->id_type, kIdTypes,
             "Kind of external ids (what the first batch has)");
   AddIndexOptions(create, &options->index);
 
   AddPart(verb, "list", "Lists all namespaces", chosen, List);
   add("describe", "Shows a namespace and its index options", Describe);
-  AddIndexOptions(add("update", "Changes index options", Update), &options->index);
+  CLI::App* const update = add("update", "Changes index options", Update);
+  update->add_option("--field", options->field, "Vector field (the default one)");
+  AddIndexOptions(update, &options->index);
   add("delete", "Deletes a namespace and all its records", Delete);
 }
 

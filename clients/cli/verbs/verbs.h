@@ -22,6 +22,7 @@ void AddScan(CLI::App& app, Action* chosen);
 void AddSearch(CLI::App& app, Action* chosen);
 void AddSegments(CLI::App& app, Action* chosen);
 void AddStats(CLI::App& app, Action* chosen);
+void AddUpdate(CLI::App& app, Action* chosen);
 
 }  // namespace varve::cli
 

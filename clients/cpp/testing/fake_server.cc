@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <utility>
 
@@ -23,9 +24,15 @@ namespace {
 // Ids in an order that is theirs: numbers ascending, then texts by bytes.
 using Key = std::pair<uint64_t, std::string>;
 
+// One vector of it is compared; `rest` has a single record's metadata, expire time and further fields.
+struct FakeRecord {
+  std::vector<float> vector;
+  v1::RecordBatch rest;
+};
+
 struct FakeNamespace {
   v1::Namespace description;
-  std::map<Key, std::vector<float>> records;
+  std::map<Key, FakeRecord> records;
   std::map<std::string, uint64_t> producers;
   std::vector<FakeCommit> commits;
   uint64_t sequence = 0;
@@ -54,16 +61,132 @@ std::vector<float> Row(const v1::Tensor& tensor, size_t row) {
   return values;
 }
 
-void AddVectors(const std::vector<const std::vector<float>*>& rows, size_t dimension,
-                v1::RecordBatch* batch) {
-  v1::Tensor* tensor = batch->add_fields()->mutable_dense();
-  tensor->set_dtype(v1::DTYPE_F32);
-  tensor->add_shape(rows.size());
-  tensor->add_shape(dimension);
-  for (const std::vector<float>* row : rows) {
-    tensor->mutable_data()->append(reinterpret_cast<const char*>(row->data()),
-                                   row->size() * sizeof(float));
+// Rows [begin, end) of a tensor.
+v1::Tensor Rows(const v1::Tensor& tensor, size_t begin, size_t end) {
+  v1::Tensor rows = tensor;
+  const size_t row_bytes = tensor.data().size() / std::max<size_t>(1, tensor.shape(0));
+  rows.set_shape(0, end - begin);
+  rows.set_data(tensor.data().substr(begin * row_bytes, (end - begin) * row_bytes));
+  return rows;
+}
+
+// Record `i` of a field, as a field of one record.
+v1::FieldVectors FieldOf(const v1::FieldVectors& field, size_t i) {
+  v1::FieldVectors one;
+  one.set_field(field.field());
+  if (field.has_ragged()) {
+    const uint64_t begin = field.ragged().offsets(i), end = field.ragged().offsets(i + 1);
+    *one.mutable_ragged()->mutable_vectors() = Rows(field.ragged().vectors(), begin, end);
+    one.mutable_ragged()->add_offsets(0);
+    one.mutable_ragged()->add_offsets(end - begin);
+  } else {
+    *one.mutable_dense() = Rows(field.dense(), i, i + 1);
   }
+  return one;
+}
+
+FakeRecord RecordOf(const v1::RecordBatch& batch, size_t i) {
+  const v1::FieldVectors first = FieldOf(batch.fields(0), i);
+  FakeRecord record{.vector = Row(first.has_ragged() ? first.ragged().vectors() : first.dense(), 0),
+                    .rest = {}};
+  for (const v1::FieldVectors& field : batch.fields()) {
+    *record.rest.add_fields() = FieldOf(field, i);
+  }
+  if (batch.metadata_size() > 0) *record.rest.add_metadata() = batch.metadata(i);
+  if (batch.expire_times_size() > 0) {
+    *record.rest.add_expire_times() = batch.expire_times(batch.expire_times_size() == 1 ? 0 : i);
+  }
+  return record;
+}
+
+void Append(const v1::Tensor& from, v1::Tensor* to) {
+  if (to->shape_size() == 0) {
+    *to = from;
+    return;
+  }
+  to->set_shape(0, to->shape(0) + from.shape(0));
+  to->mutable_data()->append(from.data());
+}
+
+// The fields of records, which all have the same ones.
+void AddVectors(const std::vector<const FakeRecord*>& records, v1::RecordBatch* batch) {
+  if (records.empty()) return;
+  for (int i = 0; i < records.front()->rest.fields_size(); ++i) {
+    v1::FieldVectors* to = batch->add_fields();
+    to->set_field(records.front()->rest.fields(i).field());
+    for (const FakeRecord* record : records) {
+      const v1::FieldVectors& from = record->rest.fields(i);
+      if (from.has_ragged()) {
+        v1::RaggedTensor* ragged = to->mutable_ragged();
+        if (ragged->offsets_size() == 0) ragged->add_offsets(0);
+        Append(from.ragged().vectors(), ragged->mutable_vectors());
+        ragged->add_offsets(ragged->vectors().shape(0));
+      } else {
+        Append(from.dense(), to->mutable_dense());
+      }
+    }
+  }
+}
+
+// What of them was asked for.
+template <typename Request>
+void AddParts(const std::vector<const FakeRecord*>& records, const Request& request,
+              v1::RecordBatch* batch) {
+  if (request.include_vectors()) AddVectors(records, batch);
+  if (!request.include_metadata()) return;
+  bool any_expires = false;
+  for (const FakeRecord* record : records) {
+    v1::Metadata* metadata = batch->add_metadata();
+    if (record->rest.metadata_size() > 0) *metadata = record->rest.metadata(0);
+    any_expires = any_expires || record->rest.expire_times_size() > 0;
+  }
+  for (const FakeRecord* record : records) {
+    if (!any_expires) break;
+    google::protobuf::Timestamp* time = batch->add_expire_times();
+    if (record->rest.expire_times_size() > 0) *time = record->rest.expire_times(0);
+  }
+}
+
+// RFC 7386.
+void Merge(const v1::Metadata& patch, v1::Metadata* metadata) {
+  for (const auto& [name, value] : patch.attributes()) {
+    if (value.has_null_value()) {
+      metadata->mutable_attributes()->erase(name);
+    } else if (value.has_object_value()) {
+      Merge(value.object_value(), (*metadata->mutable_attributes())[name].mutable_object_value());
+    } else {
+      (*metadata->mutable_attributes())[name] = value;
+    }
+  }
+}
+
+// A condition on one record.
+using Matcher = std::function<bool(const FakeRecord&)>;
+
+// As the server does: INVALID_ARGUMENT names the column.
+grpc::Status ParseFilter(const v1::Filter& filter, Matcher* out) {
+  *out = [](const FakeRecord&) { return true; };
+  if (filter.kind_case() == v1::Filter::KIND_NOT_SET) return grpc::Status::OK;
+  const std::string& text = filter.text();
+  const size_t sign = text.find(" = ");
+  if (sign == std::string::npos) {
+    return {grpc::INVALID_ARGUMENT, absl::StrCat("filter: filter, column ", text.size() + 1,
+                                                 ": = must follow an attribute, found the end")};
+  }
+  v1::Value wanted;
+  const std::string value = text.substr(sign + 3);
+  if (value.front() == '"') {
+    wanted.set_string_value(value.substr(1, value.size() - 2));
+  } else {
+    wanted.set_int64_value(std::strtoll(value.c_str(), nullptr, 10));
+  }
+  *out = [path = text.substr(0, sign), wanted](const FakeRecord& record) {
+    if (record.rest.metadata_size() == 0) return false;
+    const auto& attributes = record.rest.metadata(0).attributes();
+    const auto it = attributes.find(path);
+    return it != attributes.end() && it->second.SerializeAsString() == wanted.SerializeAsString();
+  };
+  return grpc::Status::OK;
 }
 
 float SquaredL2(const std::vector<float>& a, const std::vector<float>& b) {
@@ -73,9 +196,12 @@ float SquaredL2(const std::vector<float>& a, const std::vector<float>& b) {
 }
 
 std::vector<std::pair<float, Key>> Nearest(const FakeNamespace& space,
-                                           const std::vector<float>& query, size_t k) {
+                                           const std::vector<float>& query, size_t k,
+                                           const Matcher& matches) {
   std::vector<std::pair<float, Key>> all;
-  for (const auto& [key, vector] : space.records) all.emplace_back(SquaredL2(query, vector), key);
+  for (const auto& [key, record] : space.records) {
+    if (matches(record)) all.emplace_back(SquaredL2(query, record.vector), key);
+  }
   std::sort(all.begin(), all.end());
   all.resize(std::min(all.size(), k));
   return all;
@@ -115,6 +241,16 @@ class FakeServer::Services : public v1::NamespaceService::Service,
   std::vector<FakeCommit> commits(const std::string& name) ABSL_LOCKS_EXCLUDED(mu_) {
     MutexLock lock(&mu_);
     return namespaces_[name].commits;
+  }
+
+  v1::SearchOptions search_options() ABSL_LOCKS_EXCLUDED(mu_) {
+    MutexLock lock(&mu_);
+    return search_options_;
+  }
+
+  v1::RecordBatch batch() ABSL_LOCKS_EXCLUDED(mu_) {
+    MutexLock lock(&mu_);
+    return batch_;
   }
 
   size_t queries_at_once() ABSL_LOCKS_EXCLUDED(mu_) {
@@ -164,7 +300,9 @@ class FakeServer::Services : public v1::NamespaceService::Service,
   grpc::Status UpdateNamespace(grpc::ServerContext*, const v1::UpdateNamespaceRequest* request,
                                v1::UpdateNamespaceResponse* response) override {
     return With(request->name(), [&](FakeNamespace& space) {
-      space.description.mutable_fields(0)->mutable_index()->MergeFrom(request->index());
+      for (v1::VectorField& field : *space.description.mutable_fields()) {
+        if (field.name() == request->field()) field.mutable_index()->MergeFrom(request->index());
+      }
       *response->mutable_namespace_() = space.description;
     });
   }
@@ -219,10 +357,44 @@ class FakeServer::Services : public v1::NamespaceService::Service,
 
   grpc::Status Delete(grpc::ServerContext*, const v1::DeleteRequest* request,
                       v1::DeleteResponse* response) override {
+    Matcher matches;
+    grpc::Status status = ParseFilter(request->filter(), &matches);
+    if (!status.ok()) return status;
     return With(request->namespace_(), [&](FakeNamespace& space) {
+      std::vector<Key> keys = Keys(request->ids());
+      if (request->has_filter()) {
+        for (const auto& [key, record] : space.records) {
+          if (matches(record)) keys.push_back(key);
+        }
+      }
       uint64_t deleted = 0;
-      for (const Key& key : Keys(request->ids())) deleted += space.records.erase(key);
+      for (const Key& key : keys) {
+        deleted += request->dry_run() ? 1 : space.records.erase(key);
+        if (!request->dry_run() || deleted > 10) continue;
+        AddKey(key, IsText(space), response->mutable_sample());
+      }
       response->set_records_deleted(deleted);
+      response->set_sequence(request->dry_run() ? space.sequence : ++space.sequence);
+    });
+  }
+
+  grpc::Status UpdateMetadata(grpc::ServerContext*, const v1::UpdateMetadataRequest* request,
+                              v1::UpdateMetadataResponse* response) override {
+    return With(request->namespace_(), [&](FakeNamespace& space) {
+      const std::vector<Key> keys = Keys(request->ids());
+      ids_at_once_ = std::max(ids_at_once_, keys.size());
+      for (size_t i = 0; i < keys.size(); ++i) {
+        const auto it = space.records.find(keys[i]);
+        if (it == space.records.end()) {
+          AddKey(keys[i], request->ids().has_texts(), response->mutable_missing());
+          continue;
+        }
+        v1::RecordBatch& rest = it->second.rest;
+        if (rest.metadata_size() == 0) rest.add_metadata();
+        Merge(request->patches(request->patches_size() == 1 ? 0 : static_cast<int>(i)),
+              rest.mutable_metadata(0));
+        response->set_records_updated(response->records_updated() + 1);
+      }
       response->set_sequence(++space.sequence);
     });
   }
@@ -231,9 +403,20 @@ class FakeServer::Services : public v1::NamespaceService::Service,
 
   grpc::Status Search(grpc::ServerContext*, const v1::SearchRequest* request,
                       v1::SearchResponse* response) override {
+    Matcher matches;
+    grpc::Status status = ParseFilter(request->options().filter(), &matches);
+    if (!status.ok()) return status;
     return With(request->namespace_(), [&](FakeNamespace& space) {
-      for (const auto& [distance, key] :
-           Nearest(space, Row(request->query(), 0), request->options().k())) {
+      search_options_ = request->options();
+      if (request->options().explain()) Explain(response->mutable_explanation());
+      std::vector<float> query;
+      if (request->has_examples()) {
+        query = space.records[Keys(request->examples().positive()).front()].vector;
+      } else {
+        query = Row(request->query(), 0);
+      }
+      for (const auto& [distance, key] : Nearest(space, query, request->options().k(), matches)) {
+        const FakeRecord& record = space.records[key];
         v1::Hit* hit = response->add_hits();
         if (IsText(space)) {
           hit->mutable_id()->set_text(key.second);
@@ -241,6 +424,15 @@ class FakeServer::Services : public v1::NamespaceService::Service,
           hit->mutable_id()->set_number(key.first);
         }
         hit->set_distance(distance);
+        if (request->options().include_vectors()) *hit->mutable_fields() = record.rest.fields();
+        if (record.rest.metadata_size() == 0) continue;
+        if (request->options().include_metadata()) {
+          *hit->mutable_metadata() = record.rest.metadata(0);
+        }
+        const auto group = record.rest.metadata(0).attributes().find(request->options().group_by());
+        if (group != record.rest.metadata(0).attributes().end()) {
+          *hit->mutable_group() = group->second;
+        }
       }
       response->set_sequence(space.sequence);
     });
@@ -248,11 +440,17 @@ class FakeServer::Services : public v1::NamespaceService::Service,
 
   grpc::Status SearchBatch(grpc::ServerContext*, const v1::SearchBatchRequest* request,
                            v1::SearchBatchResponse* response) override {
+    Matcher matches;
+    grpc::Status status = ParseFilter(request->options().filter(), &matches);
+    if (!status.ok()) return status;
     return With(request->namespace_(), [&](FakeNamespace& space) {
+      search_options_ = request->options();
+      if (request->options().explain()) Explain(response->mutable_explanation());
       const size_t queries = request->queries().shape(0);
       queries_at_once_ = std::max(queries_at_once_, queries);
       for (size_t i = 0; i < queries; ++i) {
-        const auto nearest = Nearest(space, Row(request->queries(), i), request->options().k());
+        const auto nearest =
+            Nearest(space, Row(request->queries(), i), request->options().k(), matches);
         response->add_counts(nearest.size());
         for (const auto& [distance, key] : nearest) {
           AddKey(key, IsText(space), response->mutable_ids());
@@ -266,7 +464,7 @@ class FakeServer::Services : public v1::NamespaceService::Service,
   grpc::Status Get(grpc::ServerContext*, const v1::GetRequest* request,
                    v1::GetResponse* response) override {
     return With(request->namespace_(), [&](FakeNamespace& space) {
-      std::vector<const std::vector<float>*> vectors;
+      std::vector<const FakeRecord*> records;
       const std::vector<Key> keys = Keys(request->ids());
       ids_at_once_ = std::max(ids_at_once_, keys.size());
       for (const Key& key : keys) {
@@ -275,22 +473,24 @@ class FakeServer::Services : public v1::NamespaceService::Service,
           AddKey(key, request->ids().has_texts(), response->mutable_missing());
         } else {
           AddKey(key, IsText(space), response->mutable_records()->mutable_ids());
-          vectors.push_back(&it->second);
+          records.push_back(&it->second);
         }
       }
-      if (!request->include_vectors() || vectors.empty()) return;
-      AddVectors(vectors, Dimension(space), response->mutable_records());
+      AddParts(records, *request, response->mutable_records());
     });
   }
 
   grpc::Status Scan(grpc::ServerContext*, const v1::ScanRequest* request,
                     grpc::ServerWriter<v1::ScanResponse>* writer) override {
+    Matcher matches;
+    grpc::Status parsed = ParseFilter(request->filter(), &matches);
+    if (!parsed.ok()) return parsed;
     bool at_end = false;
     std::string token = request->token();
     for (size_t page = 0; page < options_.scan_pages_per_stream; ++page) {
       v1::ScanResponse response;
       grpc::Status status = With(request->namespace_(), [&](FakeNamespace& space) {
-        at_end = !FillPage(space, request->include_vectors(), &token, &response);
+        at_end = !FillPage(space, *request, matches, &token, &response);
       });
       if (!status.ok() || at_end) return status;
       writer->Write(response);
@@ -300,8 +500,12 @@ class FakeServer::Services : public v1::NamespaceService::Service,
 
   grpc::Status Count(grpc::ServerContext*, const v1::CountRequest* request,
                      v1::CountResponse* response) override {
+    Matcher matches;
+    grpc::Status status = ParseFilter(request->filter(), &matches);
+    if (!status.ok()) return status;
     return With(request->namespace_(), [&](FakeNamespace& space) {
-      response->set_count(space.records.size());
+      response->set_count(std::count_if(space.records.begin(), space.records.end(),
+                                        [&](const auto& entry) { return matches(entry.second); }));
       response->set_sequence(space.sequence);
     });
   }
@@ -361,8 +565,16 @@ class FakeServer::Services : public v1::NamespaceService::Service,
     return space.description.id_type() == v1::ID_TYPE_TEXT;
   }
 
-  static size_t Dimension(const FakeNamespace& space) {
-    return space.description.fields(0).dimension();
+  static void Explain(v1::Explanation* explanation) {
+    v1::SegmentExplanation* segment = explanation->add_segments();
+    segment->set_segment_id(1);
+    segment->set_rows(1'000);
+    segment->set_plan(v1::SEARCH_PLAN_FILTERED_WALK);
+    segment->set_estimated_selectivity(0.25);
+    segment->set_selectivity(0.2);
+    segment->set_distances(1'234);
+    segment->mutable_time()->set_nanos(1'500'000);
+    explanation->mutable_filter_time()->set_nanos(250'000);
   }
 
   template <typename Body>
@@ -408,36 +620,39 @@ class FakeServer::Services : public v1::NamespaceService::Service,
     return found.ok() ? status : found;
   }
 
-  static size_t Apply(const v1::RecordBatch& batch, FakeNamespace* space) {
+  size_t Apply(const v1::RecordBatch& batch, FakeNamespace* space) {
+    batch_ = batch;
     const std::vector<Key> keys = Keys(batch.ids());
     if (space->description.id_type() == v1::ID_TYPE_UNSPECIFIED) {
       space->description.set_id_type(batch.ids().has_texts() ? v1::ID_TYPE_TEXT
                                                              : v1::ID_TYPE_NUMBER);
     }
     for (size_t i = 0; i < keys.size(); ++i) {
-      space->records[keys[i]] = Row(batch.fields(0).dense(), i);
+      space->records[keys[i]] = RecordOf(batch, i);
     }
     return keys.size();
   }
 
   // The token is the last key: its number, a slash, its text.
-  bool FillPage(FakeNamespace& space, bool include_vectors, std::string* token,
-                v1::ScanResponse* response) {
+  bool FillPage(FakeNamespace& space, const v1::ScanRequest& request, const Matcher& matches,
+                std::string* token, v1::ScanResponse* response) {
     auto it = space.records.begin();
     if (!token->empty()) {
       const size_t slash = token->find('/');
       it = space.records.upper_bound(
           Key(std::strtoull(token->c_str(), nullptr, 10), token->substr(slash + 1)));
     }
-    std::vector<const std::vector<float>*> vectors;
-    for (; it != space.records.end() && vectors.size() < options_.scan_page; ++it) {
-      AddKey(it->first, IsText(space), response->mutable_records()->mutable_ids());
-      vectors.push_back(&it->second);
+    const auto begin = it;
+    std::vector<const FakeRecord*> records;
+    for (; it != space.records.end() && records.size() < options_.scan_page; ++it) {
       *token = absl::StrCat(it->first.first, "/", it->first.second);
+      if (!matches(it->second)) continue;
+      AddKey(it->first, IsText(space), response->mutable_records()->mutable_ids());
+      records.push_back(&it->second);
     }
     response->set_next_token(*token);
-    if (include_vectors) AddVectors(vectors, Dimension(space), response->mutable_records());
-    return !vectors.empty();
+    AddParts(records, request, response->mutable_records());
+    return it != begin;
   }
 
   const FakeServerOptions options_;
@@ -445,7 +660,10 @@ class FakeServer::Services : public v1::NamespaceService::Service,
   std::map<std::string, FakeNamespace> namespaces_ ABSL_GUARDED_BY(mu_);
   Mutex fault_mu_;  // held while the fault is asked
   IngestFault fault_ ABSL_GUARDED_BY(fault_mu_);
-  size_t queries_at_once_ = 0;  // guarded by mu_, through With()
+  // Guarded by mu_, through With().
+  v1::SearchOptions search_options_;
+  v1::RecordBatch batch_;
+  size_t queries_at_once_ = 0;
   size_t ids_at_once_ = 0;
 };
 
@@ -487,6 +705,10 @@ void FakeServer::Restart() {
 std::vector<FakeCommit> FakeServer::commits(const std::string& name_space) const {
   return services_->commits(name_space);
 }
+
+v1::SearchOptions FakeServer::search_options() const { return services_->search_options(); }
+
+v1::RecordBatch FakeServer::batch() const { return services_->batch(); }
 
 size_t FakeServer::queries_at_once() const { return services_->queries_at_once(); }
 

@@ -12,6 +12,9 @@
 #include <string>
 #include <vector>
 
+#include "varve/v1/query_service.pb.h"
+#include "varve/v1/record.pb.h"
+
 namespace varve::client::testing {
 
 // Where in an ingest stream a fault can strike.
@@ -40,8 +43,9 @@ struct FakeServerOptions {
 
 // A server that keeps a few records in memory and compares them one by one: enough of the protocol
 // to test clients against, with faults where a test wants them. Vectors are float32, metrics
-// squared L2; what it does not need it does not check. Thread-safe. The data outlive Restart(), as
-// on disk.
+// squared L2, of the first field of a batch; those of others come back as they were sent. Of filters it
+// knows `PATH = VALUE`, VALUE being "text" or an integer; anything else is refused at its last column.
+// What it does not need it does not check. Thread-safe. The data outlive Restart(), as on disk.
 class FakeServer {
  public:
   explicit FakeServer(FakeServerOptions options = {});
@@ -59,6 +63,9 @@ class FakeServer {
 
   // Everything that was applied, in order.
   std::vector<FakeCommit> commits(const std::string& name_space) const;
+  // The options of the last Search or SearchBatch that came, and the last batch of records.
+  v1::SearchOptions search_options() const;
+  v1::RecordBatch batch() const;
   // Largest SearchBatch and Get that came.
   size_t queries_at_once() const;
   size_t ids_at_once() const;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <system_error>
 #include <type_traits>
 #include <utility>
@@ -23,7 +24,10 @@ using internal::Channel;
 using internal::FromWire;
 using internal::ToWire;
 
-constexpr size_t kGetIdsWithVectorsMax = 1'000;
+constexpr size_t kGetWholeRecordsMax = 1'000;
+// Half of an UpdateMetadata is for ids, the longest there may be, half for patches.
+constexpr size_t kUpdateIdsMax = internal::kMessageBytesMax / 2 / (internal::kTextIdBytesMax + 8);
+constexpr size_t kPatchBytesMax = internal::kMessageBytesMax / 2;
 constexpr uint32_t kNamespacesPerPage = 1'000;
 // Parts of one SearchBatch that are on their way at a time: enough to keep the server busy while
 // answers travel.
@@ -78,7 +82,9 @@ absl::StatusOr<SearchBatchResult> CheckedResult(v1::SearchBatchResponse response
   SearchBatchResult result{.counts = {response.counts().begin(), response.counts().end()},
                            .ids = FromWire(std::move(*response.mutable_ids())),
                            .distances = {response.distances().begin(), response.distances().end()},
-                           .sequence = response.sequence()};
+                           .sequence = response.sequence(),
+                           .explanation = std::nullopt};
+  if (response.has_explanation()) result.explanation = FromWire(response.explanation());
   uint64_t hits = 0;
   for (const uint32_t count : result.counts) hits += count;
   if (result.counts.size() != queries || Size(result.ids) != hits ||
@@ -105,11 +111,59 @@ absl::StatusOr<SearchBatchResult> SearchPart(Channel& channel, std::string_view 
   return CheckedResult(std::move(response), queries.rows);
 }
 
+absl::StatusOr<SearchResult> SearchOne(Channel& channel, std::string_view name_space,
+                                       const SearchOptions& options, const CallOptions& call,
+                                       v1::SearchRequest request) {
+  request.set_namespace_(std::string(name_space));
+  ToWire(options, request.mutable_options());
+  VARVE_ASSIGN_OR_RETURN(
+      v1::SearchResponse response,
+      Call(channel, call, channel.query(), &v1::QueryService::Stub::Search, request));
+  SearchResult result{.hits = {}, .sequence = response.sequence(), .explanation = std::nullopt};
+  if (response.has_explanation()) result.explanation = FromWire(response.explanation());
+  result.hits.reserve(response.hits_size());
+  for (v1::Hit& in : *response.mutable_hits()) {
+    VARVE_ASSIGN_OR_RETURN(Hit hit, FromWire(std::move(in)));
+    result.hits.push_back(std::move(hit));
+  }
+  return result;
+}
+
+// An empty filter is every record: nobody means that.
+absl::StatusOr<v1::DeleteRequest> DeleteByFilter(std::string_view name_space,
+                                                 std::string_view filter) {
+  if (filter.find_first_not_of(" \t\r\n") == filter.npos) {
+    return absl::InvalidArgumentError(
+        "the filter of a deletion is empty; to delete all records, delete the namespace");
+  }
+  v1::DeleteRequest request;
+  request.set_namespace_(std::string(name_space));
+  request.mutable_filter()->set_text(std::string(filter));
+  return request;
+}
+
+// Adds as many of `patches` as one message carries, at least one; returns how many.
+size_t AddPatches(absl::Span<const Metadata> patches, v1::UpdateMetadataRequest* request) {
+  size_t bytes = 0, count = 0;
+  while (count < patches.size()) {
+    v1::Metadata* const added = request->add_patches();
+    ToWire(patches[count], added);
+    bytes += added->ByteSizeLong();
+    if (count > 0 && bytes > kPatchBytesMax) {
+      request->mutable_patches()->RemoveLast();
+      break;
+    }
+    ++count;
+  }
+  return count;
+}
+
 // Puts the parts of a SearchBatch together, in order; the first error if there is one.
 absl::StatusOr<SearchBatchResult> Join(std::vector<absl::StatusOr<SearchBatchResult>> parts) {
   SearchBatchResult joined;
   for (size_t i = 0; i < parts.size(); ++i) {
     VARVE_ASSIGN_OR_RETURN(SearchBatchResult part, std::move(parts[i]));
+    if (i == 0) joined.explanation = std::move(part.explanation);
     joined.sequence = i == 0 ? part.sequence : std::min(joined.sequence, part.sequence);
     joined.counts.insert(joined.counts.end(), part.counts.begin(), part.counts.end());
     joined.distances.insert(joined.distances.end(), part.distances.begin(), part.distances.end());
@@ -118,19 +172,57 @@ absl::StatusOr<SearchBatchResult> Join(std::vector<absl::StatusOr<SearchBatchRes
   return joined;
 }
 
-absl::Status Append(Records from, Records* to) {
-  VARVE_RETURN_IF_ERROR(Append(std::move(from.ids), &to->ids));
-  if (from.vectors.rows == 0) return absl::OkStatus();
-  if (to->vectors.rows == 0) {
-    to->vectors = std::move(from.vectors);
-    return absl::OkStatus();
-  }
-  if (from.vectors.columns != to->vectors.columns || from.vectors.dtype != to->vectors.dtype) {
+// Of one field of some records, behind what there is of it of `records_before` others.
+absl::Status Append(FieldVectors from, size_t records_before, FieldVectors* to) {
+  if (from.field != to->field || from.vectors.columns != to->vectors.columns ||
+      from.vectors.dtype != to->vectors.dtype || from.offsets.empty() != to->offsets.empty()) {
     return absl::InternalError("the server sent vectors of different shapes for one field");
+  }
+  for (size_t i = 1; i < from.offsets.size(); ++i) {
+    to->offsets.push_back(to->vectors.rows + from.offsets[i]);
+  }
+  for (const uint32_t row : from.missing) {
+    to->missing.push_back(static_cast<uint32_t>(records_before + row));
   }
   to->vectors.rows += from.vectors.rows;
   to->vectors.bytes += from.vectors.bytes;
   return absl::OkStatus();
+}
+
+absl::Status AppendFields(Records from, Records* to) {
+  const size_t before = Size(to->ids);
+  if (from.fields.size() != to->fields.size()) {
+    return absl::InternalError(StrCat("the server sent ", to->fields.size(),
+                                      " further vector fields, then ", from.fields.size()));
+  }
+  for (size_t i = 0; i < from.fields.size(); ++i) {
+    VARVE_RETURN_IF_ERROR(Append(std::move(from.fields[i]), before, &to->fields[i]));
+  }
+  FieldVectors all{.vectors = std::move(to->vectors), .missing = std::move(to->missing)};
+  VARVE_RETURN_IF_ERROR(Append(
+      {.vectors = std::move(from.vectors), .missing = std::move(from.missing)}, before, &all));
+  to->vectors = std::move(all.vectors);
+  to->missing = std::move(all.missing);
+  return absl::OkStatus();
+}
+
+absl::Status Append(Records from, Records* to) {
+  if (Size(from.ids) == 0) return absl::OkStatus();
+  if (Size(to->ids) == 0) {
+    *to = std::move(from);
+    return absl::OkStatus();
+  }
+  const size_t before = Size(to->ids), after = before + Size(from.ids);
+  std::move(from.metadata.begin(), from.metadata.end(), std::back_inserter(to->metadata));
+  if (!to->expire_times.empty() || !from.expire_times.empty()) {
+    to->expire_times.resize(before, absl::InfiniteFuture());
+    to->expire_times.insert(to->expire_times.end(), from.expire_times.begin(),
+                            from.expire_times.end());
+    to->expire_times.resize(after, absl::InfiniteFuture());
+  }
+  Ids ids = std::move(from.ids);
+  VARVE_RETURN_IF_ERROR(AppendFields(std::move(from), to));
+  return Append(std::move(ids), &to->ids);
 }
 
 // For calls that last as long as the work they wait for.
@@ -140,6 +232,20 @@ CallOptions Patient(CallOptions call) {
 }
 
 }  // namespace
+
+std::string_view SearchPlanName(SearchPlan plan) {
+  switch (plan) {
+    case SearchPlan::kScan:
+      return "scan";
+    case SearchPlan::kFilteredWalk:
+      return "filtered walk";
+    case SearchPlan::kWalk:
+      return "walk";
+    case SearchPlan::kUnknown:
+      break;
+  }
+  return "unknown";
+}
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(std::string_view target,
                                                         const ClientOptions& options) {
@@ -188,9 +294,10 @@ absl::StatusOr<std::vector<Namespace>> Client::ListNamespaces(const CallOptions&
 }
 
 absl::StatusOr<Namespace> Client::UpdateNamespace(std::string_view name, const IndexOptions& index,
-                                                  const CallOptions& call) {
+                                                  std::string_view field, const CallOptions& call) {
   v1::UpdateNamespaceRequest request;
   request.set_name(std::string(name));
+  request.set_field(std::string(field));
   ToWire(index, request.mutable_index());
   VARVE_ASSIGN_OR_RETURN(const v1::UpdateNamespaceResponse response,
                          Call(*channel_, call, channel_->namespaces(),
@@ -242,29 +349,90 @@ absl::StatusOr<DeleteResult> Client::Delete(std::string_view name_space, const I
   return result;
 }
 
+absl::StatusOr<DeleteResult> Client::DeleteMatching(std::string_view name_space,
+                                                    std::string_view filter, Durability durability,
+                                                    const CallOptions& call) {
+  VARVE_ASSIGN_OR_RETURN(v1::DeleteRequest request, DeleteByFilter(name_space, filter));
+  request.set_durability(ToWire(durability));
+  VARVE_ASSIGN_OR_RETURN(
+      const v1::DeleteResponse response,
+      Call(*channel_, call, channel_->ingest(), &v1::IngestService::Stub::Delete, request));
+  return DeleteResult{.sequence = response.sequence(),
+                      .records_deleted = response.records_deleted()};
+}
+
+absl::StatusOr<DeletePreview> Client::PreviewDelete(std::string_view name_space,
+                                                    std::string_view filter,
+                                                    const CallOptions& call) {
+  VARVE_ASSIGN_OR_RETURN(v1::DeleteRequest request, DeleteByFilter(name_space, filter));
+  request.set_dry_run(true);
+  VARVE_ASSIGN_OR_RETURN(
+      v1::DeleteResponse response,
+      Call(*channel_, call, channel_->ingest(), &v1::IngestService::Stub::Delete, request));
+  return DeletePreview{.records = response.records_deleted(),
+                       .sample = FromWire(std::move(*response.mutable_sample())),
+                       .sequence = response.sequence()};
+}
+
+absl::StatusOr<UpdateMetadataResult> Client::UpdateMetadata(std::string_view name_space,
+                                                            const IdsView& ids,
+                                                            absl::Span<const Metadata> patches,
+                                                            Durability durability,
+                                                            const CallOptions& call) {
+  if (patches.size() != 1 && patches.size() != Size(ids)) {
+    return absl::InvalidArgumentError(StrCat(Size(ids), " ids have ", patches.size(),
+                                             " patches, wanted one for each or one for all"));
+  }
+  UpdateMetadataResult result;
+  for (size_t first = 0; first < Size(ids);) {
+    v1::UpdateMetadataRequest request;
+    request.set_namespace_(std::string(name_space));
+    request.set_durability(ToWire(durability));
+    size_t count = std::min(kUpdateIdsMax, Size(ids) - first);
+    if (patches.size() == 1) {
+      ToWire(patches.front(), request.add_patches());
+    } else {
+      count = AddPatches(patches.subspan(first, count), &request);
+    }
+    ToWire(Slice(ids, first, count), request.mutable_ids());
+    VARVE_ASSIGN_OR_RETURN(v1::UpdateMetadataResponse response,
+                           Call(*channel_, call, channel_->ingest(),
+                                &v1::IngestService::Stub::UpdateMetadata, request));
+    result.sequence = response.sequence();
+    result.records_updated += response.records_updated();
+    VARVE_RETURN_IF_ERROR(
+        Append(FromWire(std::move(*response.mutable_missing())), &result.missing));
+    first += count;
+  }
+  return result;
+}
+
 absl::StatusOr<SearchResult> Client::Search(std::string_view name_space, const TensorView& query,
                                             const SearchOptions& options, const CallOptions& call) {
   VARVE_RETURN_IF_ERROR(CheckTensor(query));
-  if (query.rows != 1) {
-    return absl::InvalidArgumentError(
-        StrCat("Search takes one query, not ", query.rows, "; SearchBatch takes many"));
+  if (query.rows == 0) return absl::InvalidArgumentError("the query has no vector");
+  v1::SearchRequest request;
+  ToWire(query, request.mutable_query());
+  if (query.rows == 1) {
+    request.mutable_query()->clear_shape();
+    request.mutable_query()->add_shape(query.columns);
+  }
+  return SearchOne(*channel_, name_space, options, call, std::move(request));
+}
+
+absl::StatusOr<SearchResult> Client::SearchLike(std::string_view name_space,
+                                                const ExamplesView& examples,
+                                                const SearchOptions& options,
+                                                const CallOptions& call) {
+  if (Size(examples.positive) == 0) {
+    return absl::InvalidArgumentError("a search by examples needs a positive one at least");
   }
   v1::SearchRequest request;
-  request.set_namespace_(std::string(name_space));
-  ToWire(query, request.mutable_query());
-  request.mutable_query()->clear_shape();
-  request.mutable_query()->add_shape(query.columns);
-  ToWire(options, request.mutable_options());
-  VARVE_ASSIGN_OR_RETURN(
-      v1::SearchResponse response,
-      Call(*channel_, call, channel_->query(), &v1::QueryService::Stub::Search, request));
-  SearchResult result{.hits = {}, .sequence = response.sequence()};
-  result.hits.reserve(response.hits_size());
-  for (v1::Hit& in : *response.mutable_hits()) {
-    VARVE_ASSIGN_OR_RETURN(Hit hit, FromWire(std::move(in)));
-    result.hits.push_back(std::move(hit));
+  ToWire(examples.positive, request.mutable_examples()->mutable_positive());
+  if (Size(examples.negative) > 0) {
+    ToWire(examples.negative, request.mutable_examples()->mutable_negative());
   }
-  return result;
+  return SearchOne(*channel_, name_space, options, call, std::move(request));
 }
 
 absl::StatusOr<SearchBatchResult> Client::SearchBatch(std::string_view name_space,
@@ -281,7 +449,9 @@ absl::StatusOr<SearchBatchResult> Client::SearchBatch(std::string_view name_spac
     TensorView part = queries;
     part.rows = std::min(per_call, queries.rows - first);
     part.bytes = queries.bytes.substr(first * queries.row_bytes(), part.rows * part.row_bytes());
-    parts[i] = SearchPart(*channel_, name_space, part, options, call);
+    SearchOptions part_options = options;
+    part_options.explain = options.explain && i == 0;
+    parts[i] = SearchPart(*channel_, name_space, part, part_options, call);
   };
   if (calls == 1) {
     search_part(0);
@@ -294,19 +464,23 @@ absl::StatusOr<SearchBatchResult> Client::SearchBatch(std::string_view name_spac
 }
 
 absl::StatusOr<GetResult> Client::Get(std::string_view name_space, const IdsView& ids,
-                                      bool include_vectors, const CallOptions& call) {
+                                      const GetOptions& options, const CallOptions& call) {
   GetResult result;
-  size_t most = include_vectors ? kGetIdsWithVectorsMax : internal::kGetIdsMax;
+  const bool ids_alone = !options.include_vectors && !options.include_metadata;
+  size_t most = ids_alone ? internal::kGetIdsMax : kGetWholeRecordsMax;
   for (size_t first = 0; first < Size(ids);) {
     const size_t count = internal::IdsPerCall(ids, first, most);
     v1::GetRequest request;
     request.set_namespace_(std::string(name_space));
     ToWire(Slice(ids, first, count), request.mutable_ids());
-    request.set_include_vectors(include_vectors);
+    request.set_include_vectors(options.include_vectors);
+    request.set_include_metadata(options.include_metadata);
+    request.mutable_metadata_paths()->Assign(options.metadata_paths.begin(),
+                                             options.metadata_paths.end());
     absl::StatusOr<v1::GetResponse> response =
         Call(*channel_, call, channel_->query(), &v1::QueryService::Stub::Get, request);
     if (absl::IsResourceExhausted(response.status()) && count > 1) {
-      most = count / 2;  // how long vectors are is the server's to know
+      most = count / 2;  // how long records are is the server's to know
       continue;
     }
     VARVE_RETURN_IF_ERROR(response.status());
@@ -323,11 +497,12 @@ Scanner Client::Scan(std::string_view name_space, const ScanOptions& options) {
   return Scanner(channel_, name_space, options);
 }
 
-absl::StatusOr<CountResult> Client::Count(std::string_view name_space, uint64_t min_sequence,
+absl::StatusOr<CountResult> Client::Count(std::string_view name_space, const CountOptions& options,
                                           const CallOptions& call) {
   v1::CountRequest request;
   request.set_namespace_(std::string(name_space));
-  request.set_min_sequence(min_sequence);
+  request.set_min_sequence(options.min_sequence);
+  if (!options.filter.empty()) request.mutable_filter()->set_text(options.filter);
   VARVE_ASSIGN_OR_RETURN(
       const v1::CountResponse response,
       Call(*channel_, call, channel_->query(), &v1::QueryService::Stub::Count, request));
@@ -335,9 +510,11 @@ absl::StatusOr<CountResult> Client::Count(std::string_view name_space, uint64_t 
 }
 
 absl::StatusOr<std::vector<Segment>> Client::ListSegments(std::string_view name_space,
+                                                          std::string_view field,
                                                           const CallOptions& call) {
   v1::ListSegmentsRequest request;
   request.set_namespace_(std::string(name_space));
+  request.set_field(std::string(field));
   VARVE_ASSIGN_OR_RETURN(
       const v1::ListSegmentsResponse response,
       Call(*channel_, call, channel_->admin(), &v1::AdminService::Stub::ListSegments, request));

@@ -13,6 +13,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "clients/cpp/varve/metadata.h"
 #include "clients/cpp/varve/namespace.h"
 #include "clients/cpp/varve/records.h"
 #include "clients/cpp/varve/scanner.h"
@@ -53,24 +55,102 @@ struct DeleteResult {
   uint64_t records_deleted = 0;
 };
 
+// What a deletion by filter would delete.
+struct DeletePreview {
+  uint64_t records = 0;
+  Ids sample;  // up to ten of them
+  uint64_t sequence = 0;
+};
+
+struct UpdateMetadataResult {
+  uint64_t sequence = 0;  // the (last) commit; 0 when no ids were given
+  uint64_t records_updated = 0;
+  Ids missing;  // ids that do not exist
+};
+
+// Results that differ from each other (maximal marginal relevance): each is the one, of more
+// candidates, with the smallest (1 - weight) * distance to the query - weight * distance to the nearest
+// result before it.
+struct Diversity {
+  float weight = 0.5f;      // 0 (nearness alone) to 1 (difference alone)
+  uint32_t candidates = 0;  // nearest records to choose among, up to 10,000; 0: 4 k
+};
+
+// What is marked with * is for Search and SearchLike alone: SearchBatch is refused with
+// InvalidArgument.
 struct SearchOptions {
   uint32_t k = 10;                    // results per query, 1 to 10,000
   std::optional<uint32_t> ef_search;  // effort; the field's default if not set
   bool exact = false;                 // compare with every record instead of walking graphs
   uint64_t min_sequence = 0;          // the search waits until it sees this commit
-  bool include_vectors = false;       // Search only: SearchBatch refuses it
+  bool include_vectors = false;       // *
+  std::string field;                  // the vector field to search; empty: the default one
+  // Only records are found that satisfy it, after google.aip.dev/160:
+  // `category = "boot" AND price < 10 AND NOT sold`. Empty: all. InvalidArgument names the column.
+  std::string filter;
+  bool include_metadata = false;            // *
+  std::vector<std::string> metadata_paths;  // of it only these attributes and objects; none: all
+  bool explain = false;                     // tell how the (first) search went
+  uint32_t offset = 0;                      // leave out the first so many; offset + k <= 10,000
+  std::optional<float> max_distance;        // leave out what is farther away
+  // * Find the best of each group: k groups, nearest first. The group is the value of this attribute.
+  std::string group_by;
+  uint32_t group_size = 1;             // records for each group, 1 to 100
+  std::optional<Diversity> diversity;  // *
+};
+
+// Records to go by instead of a query, in someone else's memory: the mean of their vectors, moved away
+// from that of the negative ones. They are not among the results.
+struct ExamplesView {
+  IdsView positive;  // at least one
+  IdsView negative;
 };
 
 // One record found.
 struct Hit {
   Id id;
   float distance = 0;  // in the metric's own terms; smaller is nearer
-  Tensor vector;       // [1, dimension] if asked for
+  Tensor vector;       // of the default field, [1, dimension] or [vectors, dimension], if asked for
+  std::vector<FieldVectors> fields;  // likewise of other fields
+  Metadata metadata;                 // if asked for
+  Value group;                       // with group_by
+};
+
+// How a segment is searched.
+enum class SearchPlan {
+  kUnknown,       // the server is newer
+  kScan,          // every record that satisfies the filter is compared: exact
+  kFilteredWalk,  // the graph is walked from match to match, through the records between
+  kWalk,          // the graph is walked, and records that do not satisfy the filter left out
+};
+
+// "scan", "filtered walk", "walk" or "unknown".
+std::string_view SearchPlanName(SearchPlan plan);
+
+// How the search of one segment went.
+struct SegmentExplanation {
+  uint64_t segment_id = 0;
+  uint64_t rows = 0;
+  SearchPlan plan = SearchPlan::kUnknown;
+  bool gave_up = false;  // a walk was begun that became dearer than a scan, which was done instead
+  double estimated_selectivity = 1;  // share of the rows expected to satisfy the filter
+  double selectivity = 1;            // share that does
+  uint64_t distances = 0;            // worked out between the query and rows or their codes
+  uint64_t hops = 0;                 // nodes of the graph whose links were followed
+  uint64_t dead_rows = 0;            // met
+  uint64_t rescored_rows = 0;        // compared again by their full vectors
+  absl::Duration time;
+};
+
+struct Explanation {
+  std::vector<SegmentExplanation> segments;
+  absl::Duration filter_time;  // it took to find out which records satisfy the filter
 };
 
 struct SearchResult {
   std::vector<Hit> hits;  // nearest first; fewer than k when there are fewer records
   uint64_t sequence = 0;  // the commit the search saw
+  std::optional<Explanation> explanation;  // if asked for
 };
 
 // Results of all queries, packed: those of query 0 first, nearest first.
@@ -78,12 +158,24 @@ struct SearchBatchResult {
   std::vector<uint32_t> counts;  // results of each query
   Ids ids;
   std::vector<float> distances;
-  uint64_t sequence = 0;  // the oldest commit that a part of the batch saw
+  uint64_t sequence = 0;                   // the oldest commit that a part of the batch saw
+  std::optional<Explanation> explanation;  // of the first query, if asked for
+};
+
+struct GetOptions {
+  bool include_vectors = false;
+  bool include_metadata = false;
+  std::vector<std::string> metadata_paths;  // of it only these attributes and objects; none: all
 };
 
 struct GetResult {
   Records records;  // those found, in the order asked for
   Ids missing;      // ids that do not exist
+};
+
+struct CountOptions {
+  uint64_t min_sequence = 0;  // the count waits until it sees this commit
+  std::string filter;         // as SearchOptions::filter
 };
 
 struct CountResult {
@@ -155,8 +247,9 @@ class Client {
   absl::StatusOr<Namespace> GetNamespace(std::string_view name, const CallOptions& call = {});
   // All of them, in order of name.
   absl::StatusOr<std::vector<Namespace>> ListNamespaces(const CallOptions& call = {});
-  // Changes those index options of the default field that have a value.
+  // Changes those index options of a field that have a value. An empty field is the default one.
   absl::StatusOr<Namespace> UpdateNamespace(std::string_view name, const IndexOptions& index,
+                                            std::string_view field = "",
                                             const CallOptions& call = {});
   absl::Status DeleteNamespace(std::string_view name, const CallOptions& call = {});
 
@@ -170,34 +263,55 @@ class Client {
   absl::StatusOr<DeleteResult> Delete(std::string_view name_space, const IdsView& ids,
                                       Durability durability = Durability::kApplied,
                                       const CallOptions& call = {});
+  // Deletes the records that satisfy a filter when it begins, in commits of up to 100,000; begun again
+  // after an error it goes on. InvalidArgument: the filter is wrong, or empty.
+  absl::StatusOr<DeleteResult> DeleteMatching(std::string_view name_space, std::string_view filter,
+                                              Durability durability = Durability::kApplied,
+                                              const CallOptions& call = {});
+  // What that would delete; deletes nothing.
+  absl::StatusOr<DeletePreview> PreviewDelete(std::string_view name_space, std::string_view filter,
+                                              const CallOptions& call = {});
+  // Changes records' metadata by merge patches (RFC 7386), one for each id or one for all: an attribute
+  // that is named takes the value given, null removes it, and the others stay; objects are merged,
+  // lists replaced. Long lists go in several commits.
+  absl::StatusOr<UpdateMetadataResult> UpdateMetadata(std::string_view name_space,
+                                                      const IdsView& ids,
+                                                      absl::Span<const Metadata> patches,
+                                                      Durability durability = Durability::kApplied,
+                                                      const CallOptions& call = {});
 
   // --- Reading ---
 
-  // `query` has one row.
+  // `query` has one row; for a field of several vectors, one or more.
   absl::StatusOr<SearchResult> Search(std::string_view name_space, const TensorView& query,
                                       const SearchOptions& options = {},
                                       const CallOptions& call = {});
+  // Searches by records that exist. NotFound: one of them does not. Not for fields of several vectors.
+  absl::StatusOr<SearchResult> SearchLike(std::string_view name_space, const ExamplesView& examples,
+                                          const SearchOptions& options = {},
+                                          const CallOptions& call = {});
   // Searches for every row of `queries`, in as many calls, some of them side by side, as the limits
-  // on messages ask for. The timeout is that of each of these.
+  // on messages ask for. The timeout is that of each of these. Not for fields of several vectors.
   absl::StatusOr<SearchBatchResult> SearchBatch(std::string_view name_space,
                                                 const TensorView& queries,
                                                 const SearchOptions& options = {},
                                                 const CallOptions& call = {});
   // Any number of ids; many are asked for in several calls.
   absl::StatusOr<GetResult> Get(std::string_view name_space, const IdsView& ids,
-                                bool include_vectors, const CallOptions& call = {});
-  // All records in order of id. Nothing is sent before the scanner's first Next().
+                                const GetOptions& options = {}, const CallOptions& call = {});
+  // All records, or those that satisfy a filter, in order of id. Nothing is sent before the scanner's first Next().
   Scanner Scan(std::string_view name_space, const ScanOptions& options = {});
-  absl::StatusOr<CountResult> Count(std::string_view name_space, uint64_t min_sequence = 0,
+  absl::StatusOr<CountResult> Count(std::string_view name_space, const CountOptions& options = {},
                                     const CallOptions& call = {});
 
   // --- Looking inside ---
 
-  // The segments of the default field, oldest first.
+  // The segments of one field, oldest first. An empty field is the default one.
   absl::StatusOr<std::vector<Segment>> ListSegments(std::string_view name_space,
+                                                    std::string_view field = "",
                                                     const CallOptions& call = {});
-  // Seals what the default field's active segment holds; returns when every row committed before is
-  // in the durable file of a sealed segment. Waits without a timeout unless `call` has one.
+  // Seals what the active segments hold; returns when every row committed before is in the durable
+  // file of a sealed segment. Waits without a timeout unless `call` has one.
   absl::Status Flush(std::string_view name_space, const CallOptions& call = {});
   // Flushes, then merges and rebuilds segments until as few as can be are left, and no dead row. Does
   // not wait for that unless `wait`, and then as Flush. What was begun goes on when waiting ends.

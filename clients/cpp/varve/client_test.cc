@@ -108,7 +108,7 @@ TEST_F(ClientTest, ATimeoutEndsACall) {
   ASSERT_EQ(getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length), 0);
   const auto client = Client::Connect(absl::StrCat("127.0.0.1:", ntohs(address.sin_port)));
   ASSERT_TRUE(client.ok()) << client.status();
-  EXPECT_EQ((*client)->Count("a", 0, {.timeout = absl::Milliseconds(50)}).status().code(),
+  EXPECT_EQ((*client)->Count("a", {}, {.timeout = absl::Milliseconds(50)}).status().code(),
             absl::StatusCode::kDeadlineExceeded);
   close(listener);
 }
@@ -149,7 +149,7 @@ TEST_F(ClientTest, GetReturnsRecordsInTheOrderAskedAndWhatIsMissing) {
   ASSERT_TRUE(Fill(*client_, "a", 12'000).ok());
   std::vector<uint64_t> ids(12'001);
   std::iota(ids.rbegin(), ids.rend(), 0);
-  const auto got = client_->Get("a", absl::MakeConstSpan(ids), /*include_vectors=*/true);
+  const auto got = client_->Get("a", absl::MakeConstSpan(ids), {.include_vectors = true});
   ASSERT_TRUE(got.ok()) << got.status();
   EXPECT_LE(server_.ids_at_once(), 10'000);
   EXPECT_EQ(Size(got->missing), 1);

@@ -151,7 +151,7 @@ absl::StatusOr<uint64_t> IngestWriter::Impl::Write(const RecordsView& records) {
   request->mutable_batch()->set_number(next_number_);
   const size_t bytes = request->ByteSizeLong();
   if (bytes > batch_bytes_max_) {
-    return absl::ResourceExhaustedError(StrCat("batch ", next_number_, " of ", records.vectors.rows,
+    return absl::ResourceExhaustedError(StrCat("batch ", next_number_, " of ", Size(records.ids),
                                                " records has ", bytes, " bytes; at most ",
                                                batch_bytes_max_, " are taken"));
   }

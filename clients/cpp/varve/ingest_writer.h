@@ -76,8 +76,8 @@ class IngestWriter {
   // Takes the next batch, copies it and returns its number; the caller's memory is free again.
   // Waits while more batches or bytes are unacknowledged than the server allows.
   //
-  // InvalidArgument: the tensor's bytes do not fit its shape, or there are not as many ids as
-  // vectors. ResourceExhausted: the batch is too large. After either the writer goes on: the number
+  // InvalidArgument: a tensor's bytes do not fit its shape, or vectors, offsets, metadata or expire
+  // times are not one for each id. ResourceExhausted: the batch is too large. After either the writer goes on: the number
   // is not spent. Any other error is the one the writer ended with, as Finish() returns it.
   absl::StatusOr<uint64_t> Write(const RecordsView& records);
 

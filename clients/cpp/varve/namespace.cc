@@ -26,6 +26,22 @@ std::string_view IdTypeName(IdType type) {
   return "unknown";
 }
 
+std::string_view AttributeTypeName(AttributeType type) {
+  switch (type) {
+    case AttributeType::kBool:
+      return "bool";
+    case AttributeType::kInt64:
+      return "int64";
+    case AttributeType::kDouble:
+      return "double";
+    case AttributeType::kTimestamp:
+      return "timestamp";
+    case AttributeType::kString:
+      return "string";
+  }
+  return "unknown";
+}
+
 std::string_view QuantizationName(Quantization quantization) {
   return quantization == Quantization::kNone ? "none" : "int8";
 }

@@ -55,13 +55,31 @@ struct VectorField {
   // How vectors are stored. kF32 takes tensors of every dtype, any other only its own.
   DType element_type = DType::kF32;
   IndexOptions index;
+  // A record has several vectors in this field, and so has a query: ranked by MaxSim, the sum over the
+  // query's vectors of the distance to the nearest of the record's.
+  bool multi_vector = false;
 };
 
-// An isolated collection of records. Exactly one field, the default one, for now.
+enum class AttributeType { kBool, kInt64, kDouble, kTimestamp, kString };
+
+// "bool", "int64", "double", "timestamp" or "string".
+std::string_view AttributeTypeName(AttributeType type);
+
+// What an attribute must be where a record has it.
+struct AttributeSchema {
+  std::string path;
+  AttributeType type = AttributeType::kString;
+  bool list = false;  // a list of such values
+};
+
+// An isolated collection of records.
 struct Namespace {
   std::string name;  // 1 to 128 of a-z A-Z 0-9 . _ -, beginning with a letter or a digit
-  std::vector<VectorField> fields;
+  std::vector<VectorField> fields;  // 1 to 32, each with an index of its own
   IdType id_type = IdType::kUndecided;
+  std::vector<AttributeSchema> attributes;  // others may be of any type
+  // How long after they were written records expire that do not say themselves; zero: never.
+  absl::Duration default_ttl = absl::ZeroDuration();
   absl::Time create_time = absl::InfinitePast();  // set by the server
 };
 

@@ -20,6 +20,11 @@ class Scanner::Impl {
         token_(std::move(options.token)) {
     request_.set_namespace_(std::string(name_space));
     request_.set_include_vectors(options.include_vectors);
+    request_.set_include_metadata(options.include_metadata);
+    for (std::string& path : options.metadata_paths) {
+      request_.add_metadata_paths(std::move(path));
+    }
+    if (!options.filter.empty()) request_.mutable_filter()->set_text(std::move(options.filter));
   }
 
   // A walk that is left half-way must not keep the server working.

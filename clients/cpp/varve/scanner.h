@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -18,6 +19,9 @@ class Channel;
 
 struct ScanOptions {
   bool include_vectors = false;
+  bool include_metadata = false;
+  std::vector<std::string> metadata_paths;  // of it only these attributes and objects; none: all
+  std::string filter;                       // as SearchOptions::filter
   std::string token;  // Scanner::token() of an earlier scan, to go on after what that one returned
   // When the connection breaks, the scan resumes unless it gets nowhere for so long.
   absl::Duration give_up_after = absl::Seconds(30);

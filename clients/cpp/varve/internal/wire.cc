@@ -11,22 +11,6 @@
 namespace varve::client::internal {
 namespace {
 
-v1::Dtype ToWire(DType dtype) {
-  switch (dtype) {
-    case DType::kF32:
-      return v1::DTYPE_F32;
-    case DType::kF16:
-      return v1::DTYPE_F16;
-    case DType::kBF16:
-      return v1::DTYPE_BF16;
-    case DType::kU8:
-      return v1::DTYPE_U8;
-    case DType::kI8:
-      return v1::DTYPE_I8;
-  }
-  return v1::DTYPE_UNSPECIFIED;
-}
-
 v1::Metric ToWire(Metric metric) {
   switch (metric) {
     case Metric::kL2:
@@ -76,35 +60,66 @@ IdType IdTypeFromWire(v1::IdType type) {
   }
 }
 
+v1::AttributeType ToWire(AttributeType type) {
+  switch (type) {
+    case AttributeType::kBool:
+      return v1::ATTRIBUTE_TYPE_BOOL;
+    case AttributeType::kInt64:
+      return v1::ATTRIBUTE_TYPE_INT64;
+    case AttributeType::kDouble:
+      return v1::ATTRIBUTE_TYPE_DOUBLE;
+    case AttributeType::kTimestamp:
+      return v1::ATTRIBUTE_TYPE_TIMESTAMP;
+    case AttributeType::kString:
+      return v1::ATTRIBUTE_TYPE_STRING;
+  }
+  return v1::ATTRIBUTE_TYPE_UNSPECIFIED;
+}
+
+absl::StatusOr<AttributeType> AttributeTypeFromWire(v1::AttributeType type) {
+  switch (type) {
+    case v1::ATTRIBUTE_TYPE_BOOL:
+      return AttributeType::kBool;
+    case v1::ATTRIBUTE_TYPE_INT64:
+      return AttributeType::kInt64;
+    case v1::ATTRIBUTE_TYPE_DOUBLE:
+      return AttributeType::kDouble;
+    case v1::ATTRIBUTE_TYPE_TIMESTAMP:
+      return AttributeType::kTimestamp;
+    case v1::ATTRIBUTE_TYPE_STRING:
+      return AttributeType::kString;
+    default:
+      return absl::InternalError(
+          StrCat("the server sent attribute type ", type, ", which this client does not know"));
+  }
+}
+
+SearchPlan SearchPlanFromWire(v1::SearchPlan plan) {
+  switch (plan) {
+    case v1::SEARCH_PLAN_SCAN:
+      return SearchPlan::kScan;
+    case v1::SEARCH_PLAN_FILTERED_WALK:
+      return SearchPlan::kFilteredWalk;
+    case v1::SEARCH_PLAN_WALK:
+      return SearchPlan::kWalk;
+    default:
+      return SearchPlan::kUnknown;
+  }
+}
+
+void DurationToWire(absl::Duration duration, google::protobuf::Duration* out) {
+  absl::Duration below_a_second;
+  out->set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &below_a_second));
+  out->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(below_a_second)));
+}
+
 absl::Duration DurationFromWire(const google::protobuf::Duration& duration) {
   return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
 }
 
-absl::StatusOr<Tensor> TensorFromWire(v1::Tensor* in) {
-  VARVE_ASSIGN_OR_RETURN(const DType dtype, FromWire(in->dtype()));
-  if (in->shape_size() != 2) {
-    return absl::InternalError(
-        StrCat("the server sent a tensor of ", in->shape_size(), " dimensions, not 2"));
-  }
-  Tensor tensor{.dtype = dtype,
-                .rows = in->shape(0),
-                .columns = in->shape(1),
-                .bytes = std::move(*in->mutable_data())};
-  if (absl::Status status = CheckTensor(tensor.view()); !status.ok()) {
-    return absl::InternalError(StrCat("the server sent a ", status.message()));
-  }
-  return tensor;
-}
-
-absl::StatusOr<Tensor> DefaultField(google::protobuf::RepeatedPtrField<v1::FieldVectors>* fields) {
-  for (v1::FieldVectors& field : *fields) {
-    if (field.field().empty() && field.has_dense()) return TensorFromWire(field.mutable_dense());
-  }
-  return Tensor{};
-}
-
 absl::StatusOr<VectorField> FieldFromWire(const v1::VectorField& in) {
-  VectorField field{.name = in.name(), .dimension = in.dimension()};
+  VectorField field{
+      .name = in.name(), .dimension = in.dimension(), .multi_vector = in.multi_vector()};
   VARVE_ASSIGN_OR_RETURN(field.metric, MetricFromWire(in.metric()));
   VARVE_ASSIGN_OR_RETURN(field.element_type, FromWire(in.element_type()));
   const v1::IndexOptions& index = in.index();
@@ -131,33 +146,28 @@ absl::StatusOr<VectorField> FieldFromWire(const v1::VectorField& in) {
 
 }  // namespace
 
+v1::Dtype ToWire(DType dtype) {
+  switch (dtype) {
+    case DType::kF32:
+      return v1::DTYPE_F32;
+    case DType::kF16:
+      return v1::DTYPE_F16;
+    case DType::kBF16:
+      return v1::DTYPE_BF16;
+    case DType::kU8:
+      return v1::DTYPE_U8;
+    case DType::kI8:
+      return v1::DTYPE_I8;
+  }
+  return v1::DTYPE_UNSPECIFIED;
+}
+
 v1::Durability ToWire(Durability durability) {
   return durability == Durability::kSynced ? v1::DURABILITY_SYNCED : v1::DURABILITY_APPLIED;
 }
 
 v1::OnError ToWire(OnError on_error) {
   return on_error == OnError::kSkip ? v1::ON_ERROR_SKIP : v1::ON_ERROR_FAIL_BATCH;
-}
-
-void ToWire(const TensorView& tensor, v1::Tensor* out) {
-  out->set_dtype(ToWire(tensor.dtype));
-  out->add_shape(tensor.rows);
-  out->add_shape(tensor.columns);
-  out->set_data(tensor.bytes.data(), tensor.bytes.size());
-}
-
-void ToWire(const IdsView& ids, v1::Ids* out) {
-  if (const auto* numbers = std::get_if<absl::Span<const uint64_t>>(&ids)) {
-    out->mutable_numbers()->mutable_values()->Add(numbers->begin(), numbers->end());
-    return;
-  }
-  const auto add = [&](const auto& texts) {
-    auto* values = out->mutable_texts()->mutable_values();
-    values->Reserve(static_cast<int>(texts.size()));
-    for (const auto& text : texts) values->Add()->assign(text.data(), text.size());
-  };
-  if (const auto* texts = std::get_if<absl::Span<const std::string>>(&ids)) add(*texts);
-  if (const auto* texts = std::get_if<absl::Span<const std::string_view>>(&ids)) add(*texts);
 }
 
 void ToWire(const IndexOptions& index, v1::IndexOptions* out) {
@@ -188,7 +198,17 @@ void ToWire(const Namespace& spec, v1::Namespace* out) {
     to->set_dimension(field.dimension);
     to->set_metric(ToWire(field.metric));
     to->set_element_type(ToWire(field.element_type));
+    to->set_multi_vector(field.multi_vector);
     ToWire(field.index, to->mutable_index());
+  }
+  for (const AttributeSchema& attribute : spec.attributes) {
+    v1::AttributeSchema* to = out->add_attributes();
+    to->set_path(attribute.path);
+    to->set_type(ToWire(attribute.type));
+    to->set_list(attribute.list);
+  }
+  if (spec.default_ttl != absl::ZeroDuration()) {
+    DurationToWire(spec.default_ttl, out->mutable_default_ttl());
   }
 }
 
@@ -198,17 +218,20 @@ void ToWire(const SearchOptions& options, v1::SearchOptions* out) {
   out->set_exact(options.exact);
   out->set_min_sequence(options.min_sequence);
   out->set_include_vectors(options.include_vectors);
-}
-
-absl::Status ToWire(const RecordsView& records, v1::RecordBatch* out) {
-  VARVE_RETURN_IF_ERROR(CheckTensor(records.vectors));
-  if (Size(records.ids) != records.vectors.rows) {
-    return absl::InvalidArgumentError(
-        StrCat("a batch has ", Size(records.ids), " ids and ", records.vectors.rows, " vectors"));
+  out->set_field(options.field);
+  if (!options.filter.empty()) out->mutable_filter()->set_text(options.filter);
+  out->set_include_metadata(options.include_metadata);
+  out->mutable_metadata_paths()->Assign(options.metadata_paths.begin(),
+                                        options.metadata_paths.end());
+  out->set_explain(options.explain);
+  out->set_offset(options.offset);
+  if (options.max_distance) out->set_max_distance(*options.max_distance);
+  out->set_group_by(options.group_by);
+  out->set_group_size(options.group_size);
+  if (options.diversity) {
+    out->mutable_diversity()->set_weight(options.diversity->weight);
+    out->mutable_diversity()->set_candidates(options.diversity->candidates);
   }
-  ToWire(records.ids, out->mutable_ids());
-  ToWire(records.vectors, out->add_fields()->mutable_dense());
-  return absl::OkStatus();
 }
 
 Durability FromWire(v1::Durability durability) {
@@ -233,22 +256,6 @@ absl::StatusOr<DType> FromWire(v1::Dtype dtype) {
   }
 }
 
-Id FromWire(v1::Id id) {
-  if (id.has_text()) return std::move(*id.mutable_text());
-  return id.number();
-}
-
-Ids FromWire(v1::Ids ids) {
-  if (!ids.has_texts()) {
-    const auto& values = ids.numbers().values();
-    return std::vector<uint64_t>(values.begin(), values.end());
-  }
-  std::vector<std::string> texts;
-  texts.reserve(ids.texts().values_size());
-  for (std::string& text : *ids.mutable_texts()->mutable_values()) texts.push_back(std::move(text));
-  return texts;
-}
-
 absl::StatusOr<Namespace> FromWire(const v1::Namespace& in) {
   Namespace out{.name = in.name(),
                 .fields = {},
@@ -259,6 +266,11 @@ absl::StatusOr<Namespace> FromWire(const v1::Namespace& in) {
     VARVE_ASSIGN_OR_RETURN(VectorField converted, FieldFromWire(field));
     out.fields.push_back(std::move(converted));
   }
+  for (const v1::AttributeSchema& attribute : in.attributes()) {
+    VARVE_ASSIGN_OR_RETURN(const AttributeType type, AttributeTypeFromWire(attribute.type()));
+    out.attributes.push_back({.path = attribute.path(), .type = type, .list = attribute.list()});
+  }
+  out.default_ttl = DurationFromWire(in.default_ttl());
   if (out.fields.empty()) {
     return absl::InternalError(
         StrCat("the server sent namespace ", in.name(), " without vector fields"));
@@ -266,21 +278,22 @@ absl::StatusOr<Namespace> FromWire(const v1::Namespace& in) {
   return out;
 }
 
-absl::StatusOr<Records> FromWire(v1::RecordBatch batch) {
-  Records records{.ids = FromWire(std::move(*batch.mutable_ids())), .vectors = {}};
-  VARVE_ASSIGN_OR_RETURN(records.vectors, DefaultField(batch.mutable_fields()));
-  if (records.vectors.rows != 0 && records.vectors.rows != Size(records.ids)) {
-    return absl::InternalError(StrCat("the server sent ", Size(records.ids), " ids with ",
-                                      records.vectors.rows, " vectors"));
+Explanation FromWire(const v1::Explanation& explanation) {
+  Explanation out{.segments = {}, .filter_time = DurationFromWire(explanation.filter_time())};
+  for (const v1::SegmentExplanation& segment : explanation.segments()) {
+    out.segments.push_back({.segment_id = segment.segment_id(),
+                            .rows = segment.rows(),
+                            .plan = SearchPlanFromWire(segment.plan()),
+                            .gave_up = segment.gave_up(),
+                            .estimated_selectivity = segment.estimated_selectivity(),
+                            .selectivity = segment.selectivity(),
+                            .distances = segment.distances(),
+                            .hops = segment.hops(),
+                            .dead_rows = segment.dead_rows(),
+                            .rescored_rows = segment.rescored_rows(),
+                            .time = DurationFromWire(segment.time())});
   }
-  return records;
-}
-
-absl::StatusOr<Hit> FromWire(v1::Hit hit) {
-  VARVE_ASSIGN_OR_RETURN(Tensor vector, DefaultField(hit.mutable_fields()));
-  return Hit{.id = FromWire(std::move(*hit.mutable_id())),
-             .distance = hit.distance(),
-             .vector = std::move(vector)};
+  return out;
 }
 
 std::vector<RowError> FromWire(const google::protobuf::RepeatedPtrField<v1::RowError>& errors) {
