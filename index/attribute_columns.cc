@@ -240,6 +240,17 @@ ValueView AttributeColumn::value(uint32_t i) const {
   return value;
 }
 
+bool AttributeColumn::TextIsWhole() const {
+  if (!IsText(type_)) return true;
+  uint64_t end = 0;
+  for (uint32_t i = 0; i <= values_; ++i) {
+    const auto begin = Load<uint64_t>(numbers_ + size_t{i} * sizeof(uint64_t));
+    if (begin < end || begin > text_.size() || (i == 0 && begin != 0)) return false;
+    end = begin;
+  }
+  return true;
+}
+
 absl::Span<const uint32_t> AttributeColumn::Postings(uint32_t begin, uint32_t end) const {
   if (begin >= end || end > values_) return {};
   const uint32_t from = begin == 0 ? 0 : ends_[begin - 1], to = ends_[end - 1];
@@ -352,6 +363,7 @@ absl::Status AttributeColumns::Verify(std::string_view name) const {
                      std::pair(columns_[i - 1].path(), columns_[i - 1].type())) {
       return damaged("is out of order");
     }
+    if (!column.TextIsWhole()) return damaged("its values do not divide its text");
     size_t postings = 0;
     for (uint32_t v = 0; v < column.values(); ++v) {
       if (v > 0 && !Precedes(column.value(v - 1), column.value(v))) {

@@ -46,6 +46,8 @@ class AttributeColumn {
   uint8_t type() const { return type_; }
   uint32_t values() const { return values_; }
   metadata::ValueView value(uint32_t i) const;
+  // Whether each value of text lies within the text.
+  bool TextIsWhole() const;
   // The rows of the values [begin, end).
   absl::Span<const uint32_t> Postings(uint32_t begin, uint32_t end) const;
   absl::Span<const uint32_t> Postings() const { return postings_; }

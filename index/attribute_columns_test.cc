@@ -293,8 +293,8 @@ TEST(AttributeColumnsTest, AMergeEndsWithTheErrorOfWhatItAppendsTo) {
   }
 }
 
-// Three rows: of "a" the first two have 7; "e" of the last is an empty list; of "t" the last two have
-// "x" and "yz".
+// Three rows: of "a" the first two have 7; "e" of the last is an empty list; of "t" the last two
+// have "x" and "yz".
 constexpr size_t kA = 0, kE = 40, kT = 80, kDirectory = 144;
 std::string Golden() {
   return "\1\0\0\0\2\0\0\0\1\0\2\0\0\0\0\0"s          // values, postings, path's bytes, type

@@ -15,7 +15,7 @@ SearchPlan ChoosePlan(const PlanInput& input) {
   const uint64_t walk = input.ef * input.m;
   const bool through = !input.filtered || input.matches * 100 >= kWalkPercent * input.rows;
   const uint64_t cost = through ? walk * input.rows / input.matches : walk * kFilteredWalkCost;
-  if (cost >= (input.filtered ? input.matches : input.rows)) return SearchPlan::kScan;
+  if (cost >= (through ? input.rows : input.matches)) return SearchPlan::kScan;
   return through ? SearchPlan::kWalk : SearchPlan::kFilteredWalk;
 }
 

@@ -35,10 +35,11 @@ struct PlanInput {
   bool filtered = false;
 };
 
-// The plan that compares the fewest rows. A walk compares about m new rows for each of the ef it keeps, and
-// as many times more as rows that may not be found lie between those that may; one that goes from match
-// to match does without comparing those, but looks at more links. With as many to compare as there are,
-// a scan is cheaper, and exact.
+// The plan that is likely to be the quickest. A walk compares about m new rows for each of the ef it keeps,
+// and as many times more as rows that may not be found lie between those that may, or, where these are far
+// from the query, all that lie before them; so with a filter it is taken only when most rows match. One
+// that goes from match to match does without comparing the others, but looks at more links. With as few
+// matches as a walk would cost, a scan is cheaper.
 SearchPlan ChoosePlan(const PlanInput& input);
 
 }  // namespace varve::index

@@ -49,7 +49,7 @@ TEST(SearchPlanTest, ATableOfCases) {
       {"few matches are scanned", Filtered(kMillion, 200), kScan},
       {"matches in a small segment are scanned", Filtered(400, 200), kScan},
       {"one that matches wholly is walked", Filtered(kMillion, kMillion), kWalk},
-      {"half of a large one is walked", Filtered(kMillion, kMillion / 2), kWalk},
+      {"nine tenths of a large one are walked", Filtered(kMillion, kMillion / 10 * 9), kWalk},
       {"a twentieth of a large one is walked from match to match",
        Filtered(10 * kMillion, kMillion / 2), kFilteredWalk},
       {"a thousandth of a huge one is walked from match to match",
@@ -58,6 +58,10 @@ TEST(SearchPlanTest, ATableOfCases) {
       {"so is a whole segment", wide_unfiltered, kScan},
   };
   for (const Case& c : cases) EXPECT_EQ(ChoosePlan(c.input), c.plan) << c.name;
+}
+
+TEST(SearchPlanTest, ALargeSegmentMostOfWhichMatchesIsWalkedThrough) {
+  EXPECT_EQ(ChoosePlan(Filtered(kMillion, kMillion / 10 * 8)), SearchPlan::kWalk);
 }
 
 TEST(SearchPlanTest, TheMoreRowsOfALargeSegmentMatchTheLessOfItIsPickedOut) {

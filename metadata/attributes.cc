@@ -67,6 +67,11 @@ absl::Status CheckValue(std::string_view path, const ValueView& value) {
   if (value.type == ValueType::kDouble && !std::isfinite(value.real)) {
     return Bad(path, "a double must be finite");
   }
+  if (value.type == ValueType::kTimestamp &&
+      (value.integer < kTimestampMin || value.integer > kTimestampMax)) {
+    return Bad(path, StrCat("a timestamp must be of the years 1 to 9999, is ", value.integer,
+                            " microseconds from 1970"));
+  }
   if (value.type == ValueType::kString && !IsUtf8(value.text)) {
     return Bad(path, "text must be UTF-8");
   }
@@ -118,6 +123,9 @@ absl::StatusOr<std::string> EncodeAttributes(const AttributeMap& attributes) {
   AttributeEncoder encoder;
   for (const auto& [path, attribute] : attributes) {
     if (!attribute.is_list) {
+      if (attribute.values.size() != 1) {
+        return Bad(path, StrCat("must have one value or be a list, has ", attribute.values.size()));
+      }
       encoder.Add(path, attribute.values.front().view());
       continue;
     }

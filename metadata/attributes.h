@@ -72,7 +72,7 @@ class AttributeEncoder {
   std::vector<ValueView> values_;
 };
 
-// DataLoss: not as EncodeAttributes makes it.
+// DataLoss: the bytes end early, or a type is none.
 absl::StatusOr<AttributeMap> DecodeAttributes(std::string_view encoded);
 
 // Of encoded attributes those at one of the paths, or below it. Of damaged ones those before the damage.

@@ -437,8 +437,8 @@ MergePatch Flattened(const Json& json) {
   return flat;
 }
 
-// RFC 7386, section 2, but that a value does not give way to an object with nothing in it: there are
-// no such objects.
+// RFC 7386, section 2, but that a value does not give way to an object with nothing in it: there
+// are no such objects.
 Json MergePatched(Json target, const Json& patch) {
   if (patch.kind != Json::kObject) return patch;
   if (target.kind == Json::kNumber && Flattened(patch).set.empty()) return target;

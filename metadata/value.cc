@@ -1,5 +1,6 @@
 #include "metadata/value.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -8,10 +9,6 @@
 
 namespace varve::metadata {
 namespace {
-
-// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z: what a protobuf Timestamp may be.
-constexpr int64_t kMicrosMin = -62'135'596'800'000'000;
-constexpr int64_t kMicrosMax = 253'402'300'799'999'999;
 
 template <typename T>
 int Order(const T& a, const T& b) {
@@ -27,17 +24,28 @@ int OrderMixed(int64_t integer, double real) {
   return Order(whole, real);
 }
 
-// Whether each character up to the seconds is what RFC 3339 has there, and the last one may end it:
-// absl::ParseTime is more forgiving. A second of 60 is none that a timestamp can keep.
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+// Whether text has the characters of a form, in which 'd' is any digit and '+' either sign.
+bool HasForm(std::string_view text, std::string_view form) {
+  return text.size() == form.size() &&
+         std::equal(text.begin(), text.end(), form.begin(), [](char c, char wanted) {
+           if (wanted == 'd') return IsDigit(c);
+           return wanted == '+' ? c == '+' || c == '-' : c == wanted;
+         });
+}
+
+// Whether text has the form of RFC 3339: absl::ParseTime is more forgiving. A second of 60 is none that a
+// timestamp can keep.
 bool LooksLikeTimestamp(std::string_view text) {
   constexpr std::string_view kForm = "dddd-dd-ddTdd:dd:dd";
-  if (text.size() <= kForm.size()) return false;
-  for (size_t i = 0; i < kForm.size(); ++i) {
-    const bool digit = text[i] >= '0' && text[i] <= '9';
-    if (kForm[i] == 'd' ? !digit : text[i] != kForm[i]) return false;
+  if (!HasForm(text.substr(0, kForm.size()), kForm) || text[17] == '6') return false;
+  std::string_view rest = text.substr(kForm.size());
+  if (rest.size() > 1 && rest[0] == '.' && IsDigit(rest[1])) {
+    rest.remove_prefix(1);
+    while (!rest.empty() && IsDigit(rest[0])) rest.remove_prefix(1);
   }
-  const char last = text.back();
-  return text[17] != '6' && (last == 'Z' || (last >= '0' && last <= '9'));
+  return rest == "Z" || HasForm(rest, "+dd:dd");
 }
 
 }  // namespace
@@ -116,11 +124,15 @@ bool ParseTimestamp(std::string_view text, int64_t* micros) {
   if (!absl::ParseTime(absl::RFC3339_full, std::string(text), &time, nullptr)) return false;
   if (time == absl::InfiniteFuture() || time == absl::InfinitePast()) return false;
   *micros = absl::ToUnixMicros(time);
-  return *micros >= kMicrosMin && *micros <= kMicrosMax;
+  return *micros >= kTimestampMin && *micros <= kTimestampMax;
 }
 
 std::string FormatTimestamp(int64_t micros) {
-  return absl::FormatTime(absl::RFC3339_full, absl::FromUnixMicros(micros), absl::UTCTimeZone());
+  std::string text =
+      absl::FormatTime(absl::RFC3339_full, absl::FromUnixMicros(micros), absl::UTCTimeZone());
+  // A year is written with four digits.
+  if (const size_t year = text.find('-'); year < 4) text.insert(0, 4 - year, '0');
+  return text;
 }
 
 }  // namespace varve::metadata

@@ -16,6 +16,10 @@ enum class ValueType : uint8_t {
   kString = 5,     // UTF-8
 };
 
+// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z: between them timestamps lie.
+inline constexpr int64_t kTimestampMin = -62'135'596'800'000'000;
+inline constexpr int64_t kTimestampMax = 253'402'300'799'999'999;
+
 // "bool", "int64", "double", "timestamp", "string".
 std::string_view ValueTypeName(ValueType type);
 

@@ -49,7 +49,8 @@ absl::Status CheckEmpty(const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::Status CheckFormat(const std::string& path, const std::string& content) {
+// The version of a directory that says so in FORMAT.
+absl::StatusOr<uint64_t> ReadVersion(const std::string& path, const std::string& content) {
   const std::string file = StrCat(path, "/", kFormatFile);
   const nlohmann::json format = nlohmann::json::parse(content, nullptr, /*allow_exceptions=*/false);
   const auto name = format.find("format");  // end() also when it is no object
@@ -67,20 +68,17 @@ absl::Status CheckFormat(const std::string& path, const std::string& content) {
         StrCat(file, ": the directory has format version ", found, ", this build reads up to ",
                DataDirectory::kFormatVersion, "; start the newer Varve that wrote it"));
   }
-  return absl::OkStatus();
+  return version->get<uint64_t>();
 }
 
-// Whether the directory is Varve's already. False when it is empty; an error when it is anything
+// The version of a directory that is Varve's already. None when it is empty; an error when it is anything
 // else. Touches nothing.
-absl::StatusOr<bool> HasFormat(const std::string& path) {
+absl::StatusOr<std::optional<uint64_t>> FindVersion(const std::string& path) {
   VARVE_ASSIGN_OR_RETURN(const std::optional<std::string> content,
                          ReadSmallFile(StrCat(path, "/", kFormatFile), kFormatFileBytesMax));
-  if (content.has_value()) {
-    VARVE_RETURN_IF_ERROR(CheckFormat(path, *content));
-    return true;
-  }
+  if (content.has_value()) return ReadVersion(path, *content);
   VARVE_RETURN_IF_ERROR(CheckEmpty(path));
-  return false;
+  return std::nullopt;
 }
 
 absl::Status LockedByAnother(const std::string& path, const std::string& lock_path) {
@@ -118,10 +116,11 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(const std::st
   VARVE_RETURN_IF_ERROR(CreateDirectories(path));
   // Before the lock, so that nothing is created in a directory that is not ours; after it again,
   // because another process may have come first.
-  VARVE_RETURN_IF_ERROR(HasFormat(path).status());
+  VARVE_RETURN_IF_ERROR(FindVersion(path).status());
   VARVE_ASSIGN_OR_RETURN(FileDescriptor lock, Lock(path));
-  VARVE_ASSIGN_OR_RETURN(const bool has_format, HasFormat(path));
-  if (!has_format) {
+  VARVE_ASSIGN_OR_RETURN(const std::optional<uint64_t> version, FindVersion(path));
+  // Whatever an older version wrote is valid in this one: only the number has to change.
+  if (version != kFormatVersion) {
     const nlohmann::json format = {{"format", kFormatName}, {"version", kFormatVersion}};
     VARVE_RETURN_IF_ERROR(WriteFileAtomically(path, kFormatFile, format.dump() + "\n"));
   }

@@ -16,8 +16,11 @@ namespace varve::storage {
 // The class owns the lock and gives it back when destroyed.
 class DataDirectory {
  public:
-  // The version this build writes, and the newest that it reads.
-  static constexpr int kFormatVersion = 1;
+  // The version this build writes, and the newest that it reads. An older directory is brought up to it when
+  // it is opened, and cannot be opened by the builds that wrote it any more.
+  //   1  the first
+  //   2  records may have metadata, expire, and have vectors in several fields
+  static constexpr int kFormatVersion = 2;
 
   // Opens `path`, creating it if it does not exist or is empty, and locks it.
   // FailedPrecondition: not empty and not Varve's (names what was found), of a newer version (both

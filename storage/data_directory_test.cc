@@ -75,7 +75,15 @@ TEST_F(DataDirectoryTest, FormatSaysWhoWroteItAndTheVersion) {
   ExpectOpens();
   std::ifstream file(path() + "/FORMAT");
   EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}),
-            "{\"format\":\"varve\",\"version\":1}\n");
+            "{\"format\":\"varve\",\"version\":2}\n");
+}
+
+TEST_F(DataDirectoryTest, AnOlderVersionIsBroughtUpToThisOneWhenItIsOpened) {
+  Put("FORMAT", "{\"format\":\"varve\",\"version\":1}\n");
+  ExpectOpens();
+  std::ifstream file(path() + "/FORMAT");
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}),
+            "{\"format\":\"varve\",\"version\":2}\n");
 }
 
 TEST_F(DataDirectoryTest, AFreshFileSystemIsEmpty) {
@@ -112,7 +120,7 @@ TEST_F(DataDirectoryTest, AFormatFileOfSomethingElseIsRefused) {
 
 TEST_F(DataDirectoryTest, ANewerVersionIsRefusedWithBothNumbers) {
   Put("FORMAT", "{\"format\":\"varve\",\"version\":9876}");
-  ExpectRefused("has format version 9876, this build reads up to 1");
+  ExpectRefused("has format version 9876, this build reads up to 2");
 }
 
 TEST_F(DataDirectoryTest, AVersionThatIsNoNumberIsRefused) {

@@ -559,8 +559,12 @@ absl::Status RocksRecordStore::Write(const Commit& commit) {
     }
   }
   for (const MetadataUpdate& update : commit.updates) {
-    batch.Put(Family::kAttributes, View(RowKey(number, update.row)),
-              AttributesValue(update.expires_at, update.attributes));
+    if (update.attributes.empty() && update.expires_at == kNeverExpires) {
+      batch.Delete(Family::kAttributes, View(RowKey(number, update.row)));
+    } else {
+      batch.Put(Family::kAttributes, View(RowKey(number, update.row)),
+                AttributesValue(update.expires_at, update.attributes));
+    }
     for (const FieldNumber field : commit.namespace_fields) {
       batch.Put(Family::kUpdates, MarkKey(number, update.row, field), View(mark));
     }

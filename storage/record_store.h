@@ -127,7 +127,7 @@ struct ForgottenMarks {
 inline constexpr uint64_t kLastRow = ~uint64_t{0} - 1;
 
 // What the store may take. Writes wait when the disk does not keep up: memory is at most the cache,
-// six times the write buffer, and a few bytes a row for filters and indexes.
+// seven times the write buffer, and a few bytes a row for filters and indexes.
 struct RecordStoreOptions {
   size_t block_cache_bytes = size_t{64} << 20;
   size_t write_buffer_bytes = size_t{64} << 20;  // of the vectors' column family; others take less

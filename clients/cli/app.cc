@@ -70,7 +70,7 @@ int Report(Session& session, const CLI::App& app, const absl::Status& status) {
                               : std::string_view(status.message().data(), status.message().size());
     PrintError(session, StrCat(why, session.resume_hint()));
     if (absl::IsInvalidArgument(status)) {
-      session.err() << FilterFault(session.filter(), status.message()) << std::flush;
+      session.err() << FilterFault(session.filter(), why) << std::flush;
     }
     return kFailed;
   }

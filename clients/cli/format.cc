@@ -80,6 +80,15 @@ std::string ShellWord(std::string_view word) {
   return quoted + "'";
 }
 
+void Table::DropEmpty(size_t first) {
+  for (size_t column = lines_.front().size(); column-- > first;) {
+    const bool empty = std::all_of(lines_.begin() + 1, lines_.end(),
+                                   [&](const auto& line) { return line[column].empty(); });
+    if (!empty) continue;
+    for (auto& line : lines_) line.erase(line.begin() + static_cast<ptrdiff_t>(column));
+  }
+}
+
 std::string Table::Text() const {
   std::vector<size_t> widths;
   for (const auto& line : lines_) {

@@ -38,6 +38,8 @@ class Table {
  public:
   explicit Table(std::vector<std::string> head) { Add(std::move(head)); }
   void Add(std::vector<std::string> line) { lines_.push_back(std::move(line)); }
+  // Leaves out columns, from `first` on, in which there is nothing below the head.
+  void DropEmpty(size_t first);
   std::string Text() const;
 
  private:

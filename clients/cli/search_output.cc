@@ -77,48 +77,105 @@ std::vector<float> DistanceMatrix(const SearchBatchResult& result, size_t k) {
   return matrix;
 }
 
-absl::Status WriteJsonLines(const SearchBatchResult& result, const std::string& path) {
+absl::Status WriteJsonLines(const Found& found, const std::string& path) {
+  const SearchBatchResult& hits = found.hits;
   std::vector<Json> lines;
-  for (size_t query = 0; query < result.counts.size(); ++query) {
+  for (size_t query = 0; query < hits.counts.size(); ++query) {
     lines.push_back({{"query", query}, {"ids", Json::array()}, {"distances", Json::array()}});
+    if (!found.groups.empty()) lines.back()["groups"] = Json::array();
+    if (!found.metadata.empty()) lines.back()["metadata"] = Json::array();
   }
-  ForEachHit(result, [&](size_t query, size_t, size_t position) {
-    lines[query]["ids"].push_back(ToJson(client::At(result.ids, position)));
-    lines[query]["distances"].push_back(ToJson(result.distances[position]));
+  ForEachHit(hits, [&](size_t query, size_t, size_t position) {
+    Json& line = lines[query];
+    line["ids"].push_back(ToJson(client::At(hits.ids, position)));
+    line["distances"].push_back(ToJson(hits.distances[position]));
+    if (!found.groups.empty()) line["groups"].push_back(ToJson(found.groups[position]));
+    if (!found.metadata.empty()) line["metadata"].push_back(ToJson(found.metadata[position]));
   });
   std::string text;
   for (const Json& line : lines) text += ToText(line) + "\n";
   return WriteWhole(path, "", text);
 }
 
+// A group as a cell: text as it is, any other value as JSON.
+std::string Cell(const client::Value& value) {
+  const auto* const text = value.get_if<std::string>();
+  return text != nullptr ? IdText(*text) : ToText(ToJson(value));
+}
+
 }  // namespace
 
-Json HitsJson(const SearchBatchResult& result) {
-  std::vector<Json> queries(result.counts.size(), Json::array());
-  ForEachHit(result, [&](size_t query, size_t, size_t position) {
-    queries[query].push_back({{"id", ToJson(client::At(result.ids, position))},
-                              {"distance", ToJson(result.distances[position])}});
+Json HitsJson(const Found& found) {
+  const SearchBatchResult& hits = found.hits;
+  std::vector<Json> queries(hits.counts.size(), Json::array());
+  ForEachHit(hits, [&](size_t query, size_t, size_t position) {
+    Json hit = {{"id", ToJson(client::At(hits.ids, position))},
+                {"distance", ToJson(hits.distances[position])}};
+    if (!found.groups.empty()) hit["group"] = ToJson(found.groups[position]);
+    if (!found.metadata.empty()) hit["metadata"] = ToJson(found.metadata[position]);
+    queries[query].push_back(std::move(hit));
   });
   return queries;
 }
 
-std::string HitsTable(const SearchBatchResult& result) {
-  Table table({"QUERY", "RANK", "ID", "DISTANCE"});
-  ForEachHit(result, [&](size_t query, size_t rank, size_t position) {
-    table.Add({StrCat(query), StrCat(rank + 1), IdText(client::At(result.ids, position)),
-               absl::StrFormat("%.6g", result.distances[position])});
+std::string HitsTable(const Found& found) {
+  const SearchBatchResult& hits = found.hits;
+  std::vector<std::string> head = {"QUERY", "RANK", "ID", "DISTANCE"};
+  if (!found.groups.empty()) head.push_back("GROUP");
+  if (!found.metadata.empty()) head.push_back("METADATA");
+  Table table(std::move(head));
+  ForEachHit(hits, [&](size_t query, size_t rank, size_t position) {
+    std::vector<std::string> line = {StrCat(query), StrCat(rank + 1),
+                                     IdText(client::At(hits.ids, position)),
+                                     absl::StrFormat("%.6g", hits.distances[position])};
+    if (!found.groups.empty()) line.push_back(Cell(found.groups[position]));
+    if (!found.metadata.empty()) line.push_back(ToText(ToJson(found.metadata[position])));
+    table.Add(std::move(line));
   });
   return table.Text();
+}
+
+Json ExplanationJson(const client::Explanation& explanation) {
+  Json segments = Json::array();
+  for (const client::SegmentExplanation& segment : explanation.segments) {
+    segments.push_back({{"segment", segment.segment_id},
+                        {"rows", segment.rows},
+                        {"plan", client::SearchPlanName(segment.plan)},
+                        {"gave_up", segment.gave_up},
+                        {"estimated_selectivity", segment.estimated_selectivity},
+                        {"selectivity", segment.selectivity},
+                        {"distances", segment.distances},
+                        {"hops", segment.hops},
+                        {"dead_rows", segment.dead_rows},
+                        {"rescored_rows", segment.rescored_rows},
+                        {"seconds", absl::ToDoubleSeconds(segment.time)}});
+  }
+  return {{"filter_seconds", absl::ToDoubleSeconds(explanation.filter_time)},
+          {"segments", segments}};
+}
+
+std::string ExplanationTable(const client::Explanation& explanation) {
+  Table table({"SEGMENT", "ROWS", "PLAN", "ESTIMATED %", "TRUE %", "DISTANCES", "HOPS", "DEAD",
+               "RESCORED", "MS"});
+  for (const client::SegmentExplanation& segment : explanation.segments) {
+    table.Add(
+        {StrCat(segment.segment_id), Thousands(segment.rows),
+         StrCat(client::SearchPlanName(segment.plan), segment.gave_up ? ", gave up a walk" : ""),
+         Percent(segment.estimated_selectivity), Percent(segment.selectivity),
+         Thousands(segment.distances), Thousands(segment.hops), Thousands(segment.dead_rows),
+         Thousands(segment.rescored_rows), Milliseconds(segment.time)});
+  }
+  return StrCat(table.Text(), "filter: ", Milliseconds(explanation.filter_time), " ms\n");
 }
 
 bool IsSearchOutputName(std::string_view path) {
   return path.ends_with(kNpy) || path.ends_with(kJsonLines);
 }
 
-absl::StatusOr<SearchFiles> WriteHits(const SearchBatchResult& result, size_t k,
-                                      const std::string& path) {
+absl::StatusOr<SearchFiles> WriteHits(const Found& found, size_t k, const std::string& path) {
+  const SearchBatchResult& result = found.hits;
   if (path.ends_with(kJsonLines)) {
-    VARVE_RETURN_IF_ERROR(WriteJsonLines(result, path));
+    VARVE_RETURN_IF_ERROR(WriteJsonLines(found, path));
     return SearchFiles{.ids = path, .distances = ""};
   }
   const std::string stem = path.substr(0, path.size() - kNpy.size());
@@ -128,7 +185,7 @@ absl::StatusOr<SearchFiles> WriteHits(const SearchBatchResult& result, size_t k,
     VARVE_RETURN_IF_ERROR(WriteMatrix(files.ids, "<i8", k, ids));
   } else {
     files.ids = StrCat(stem, kJsonLines);
-    VARVE_RETURN_IF_ERROR(WriteJsonLines(result, files.ids));
+    VARVE_RETURN_IF_ERROR(WriteJsonLines(found, files.ids));
   }
   VARVE_RETURN_IF_ERROR(WriteMatrix(files.distances, "<f4", k, DistanceMatrix(result, k)));
   return files;

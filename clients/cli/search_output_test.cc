@@ -13,7 +13,8 @@
 namespace varve::cli {
 namespace {
 
-using client::SearchBatchResult;
+using client::List;
+using client::Metadata;
 using testing::BytesOf;
 using ::testing::HasSubstr;
 using testing::ReadTestFile;
@@ -22,16 +23,16 @@ using testing::TestPath;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // Two queries, the second with one result only.
-SearchBatchResult NumberResult() {
-  return {.counts = {2, 1},
-          .ids = std::vector<uint64_t>{7, 8, 9},
-          .distances = {0.1f, 0.25f, -3},
-          .sequence = 1};
+Found NumberResult() {
+  return {.hits = {.counts = {2, 1},
+                   .ids = std::vector<uint64_t>{7, 8, 9},
+                   .distances = {0.1f, 0.25f, -3},
+                   .sequence = 1}};
 }
 
-SearchBatchResult TextResult() {
-  SearchBatchResult result = NumberResult();
-  result.ids = std::vector<std::string>{"a", "b", "c"};
+Found TextResult() {
+  Found result = NumberResult();
+  result.hits.ids = std::vector<std::string>{"a", "b", "c"};
   return result;
 }
 
@@ -62,8 +63,8 @@ TEST(SearchOutputTest, TextIdsGoToJsonLines) {
 }
 
 TEST(SearchOutputTest, JsonLinesTakeNumbersOfAnySize) {
-  SearchBatchResult result = NumberResult();
-  result.ids = std::vector<uint64_t>{7, UINT64_MAX, 9};
+  Found result = NumberResult();
+  result.hits.ids = std::vector<uint64_t>{7, UINT64_MAX, 9};
   const auto files = WriteHits(result, 2, TestPath("numbers.jsonl"));
   ASSERT_TRUE(files.ok()) << files.status();
   EXPECT_EQ(files->distances, "");
@@ -91,6 +92,70 @@ TEST(SearchOutputTest, TheTableRanksTheHits) {
             "    0     1   7       0.1\n"
             "    0     2   8      0.25\n"
             "    1     1   9        -3\n");
+}
+
+// Of one query, with all that can be told of hits.
+Found WholeResult() {
+  return {.hits = {.counts = {2},
+                   .ids = std::vector<uint64_t>{7, 8},
+                   .distances = {0.5f, 1},
+                   .sequence = 1},
+          .metadata = {{{"price", 9.5}, {"tags", List{"a", 1}}},
+                       {{"at", absl::FromUnixSeconds(1'000'000'000)}, {"no", nullptr}}},
+          .groups = {"x y", 3}};
+}
+
+TEST(SearchOutputTest, GroupsAndMetadataStandBehindTheHits) {
+  EXPECT_EQ(ToText(HitsJson(WholeResult())),
+            "[[{\"id\":7,\"distance\":0.5,\"group\":\"x y\","
+            "\"metadata\":{\"price\":9.5,\"tags\":[\"a\",1]}},"
+            "{\"id\":8,\"distance\":1.0,\"group\":3,"
+            "\"metadata\":{\"at\":\"2001-09-09T01:46:40Z\",\"no\":null}}]]");
+  EXPECT_EQ(HitsTable(WholeResult()),
+            "QUERY  RANK  ID  DISTANCE  GROUP  METADATA\n"
+            "    0     1   7       0.5  x y    {\"price\":9.5,\"tags\":[\"a\",1]}\n"
+            "    0     2   8         1      3  {\"at\":\"2001-09-09T01:46:40Z\",\"no\":null}\n");
+  const auto files = WriteHits(WholeResult(), 2, TestPath("whole.jsonl"));
+  ASSERT_TRUE(files.ok()) << files.status();
+  EXPECT_EQ(ReadTestFile(files->ids),
+            "{\"query\":0,\"ids\":[7,8],\"distances\":[0.5,1.0],\"groups\":[\"x y\",3],"
+            "\"metadata\":[{\"price\":9.5,\"tags\":[\"a\",1]},"
+            "{\"at\":\"2001-09-09T01:46:40Z\",\"no\":null}]}\n");
+}
+
+TEST(SearchOutputTest, AnExplanationHasALineForEachSegment) {
+  const client::Explanation explanation{.segments = {{.segment_id = 3,
+                                                      .rows = 50'000,
+                                                      .plan = client::SearchPlan::kFilteredWalk,
+                                                      .estimated_selectivity = 0.125,
+                                                      .selectivity = 0.1,
+                                                      .distances = 1'234,
+                                                      .hops = 56,
+                                                      .rescored_rows = 10,
+                                                      .time = absl::Microseconds(1'500)},
+                                                     {.segment_id = 4,
+                                                      .rows = 7,
+                                                      .plan = client::SearchPlan::kScan,
+                                                      .gave_up = true,
+                                                      .dead_rows = 1,
+                                                      .time = absl::Microseconds(2)}},
+                                        .filter_time = absl::Microseconds(250)};
+  EXPECT_EQ(ExplanationTable(explanation),
+            "SEGMENT  ROWS    PLAN                  ESTIMATED %  TRUE %  DISTANCES  HOPS  DEAD  "
+            "RESCORED  "
+            "MS\n"
+            "      3  50,000  filtered walk               12.50   10.00      1,234    56     0     "
+            "   10  "
+            "1.500\n"
+            "      4       7  scan, gave up a walk       100.00  100.00          0     0     1     "
+            "    0  "
+            "0.002\n"
+            "filter: 0.250 ms\n");
+  const Json json = ExplanationJson(explanation);
+  EXPECT_EQ(json["filter_seconds"], 0.00025);
+  EXPECT_EQ(json["segments"][0]["plan"], "filtered walk");
+  EXPECT_EQ(json["segments"][0]["selectivity"], 0.1);
+  EXPECT_EQ(json["segments"][1]["gave_up"], true);
 }
 
 }  // namespace

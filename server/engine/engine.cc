@@ -20,7 +20,7 @@ constexpr int kIndexNiceness = 5;
 constexpr size_t kCompactions = 1;
 
 // How often idle namespaces are looked for, at least.
-constexpr absl::Duration kSweepInterval = absl::Minutes(1);
+constexpr absl::Duration kSweepInterval = absl::Seconds(10);
 
 size_t ThreadsOrCores(int threads) {
   return threads > 0 ? threads : std::max(1u, std::thread::hardware_concurrency());
@@ -98,7 +98,10 @@ void Engine::Sweep() {
       }
       if (stopping_) return;
     }
-    for (const auto& slot : Slots()) slot->CloseIfIdle(absl::Now() - close_idle_after_);
+    for (const auto& slot : Slots()) {
+      slot->DeleteExpired();
+      slot->CloseIfIdle(absl::Now() - close_idle_after_);
+    }
   }
 }
 

@@ -71,7 +71,7 @@ class Engine {
 
   absl::Status FindNamespaces();
   std::vector<std::shared_ptr<NamespaceSlot>> Slots() const ABSL_LOCKS_EXCLUDED(mu_);
-  // Closes idle namespaces now and then.
+  // Deletes expired records and closes idle namespaces now and then.
   void Sweep() ABSL_LOCKS_EXCLUDED(mu_);
   // Removes what a crash left of the segments of namespaces that are gone.
   absl::Status RemoveOrphanDirectories(const std::vector<storage::NamespaceEntry>& entries) const;

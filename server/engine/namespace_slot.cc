@@ -37,6 +37,19 @@ absl::StatusOr<NamespaceSchema> NamespaceSlot::Schema() const {
   return SchemaOf(entry);
 }
 
+void NamespaceSlot::DeleteExpired() {
+  std::shared_ptr<Namespace> opened;
+  {
+    MutexLock lock(&mu_);
+    opened = opened_;
+  }
+  if (opened == nullptr) return;
+  while (true) {
+    const absl::StatusOr<uint64_t> deleted = opened->DeleteExpired();
+    if (!deleted.ok() || *deleted < Namespace::kRecordsPerDeletion) return;
+  }
+}
+
 void NamespaceSlot::CloseIfIdle(absl::Time used_before) {
   std::shared_ptr<Namespace> closed;  // destroyed without the lock
   MutexLock lock(&mu_);

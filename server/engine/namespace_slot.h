@@ -33,6 +33,10 @@ class NamespaceSlot {
   // Its schema, without opening it.
   absl::StatusOr<NamespaceSchema> Schema() const ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Deletes records that have expired, if it is open, so that their space is reclaimed. What fails is
+  // tried again the next time.
+  void DeleteExpired() ABSL_LOCKS_EXCLUDED(mu_);
+
   // Lets go of the namespace if nobody holds it, nothing is left to be done in it, and nobody asked
   // for it since `used_before`.
   void CloseIfIdle(absl::Time used_before) ABSL_LOCKS_EXCLUDED(mu_);

@@ -5,10 +5,12 @@ Element types are numpy's own; bfloat16, which numpy lacks, is written as uint16
 
 import contextlib
 import dataclasses
+import datetime
 import queue
 
 import grpc
 import numpy as np
+from google.protobuf import timestamp_pb2
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2_grpc
 from grpc_status import rpc_status
@@ -52,8 +54,64 @@ def id_list(message: v1.Ids) -> list:
     return list(getattr(message, kind).values) if kind else []
 
 
-def records(keys, vectors) -> v1.RecordBatch:
-    return v1.RecordBatch(ids=ids(keys), fields=[v1.FieldVectors(dense=tensor(vectors))])
+def records(keys, vectors, rows=None, **columns) -> v1.RecordBatch:
+    """`rows`: a dict of metadata for each; `columns`: further members of the batch. `vectors` may be a
+    dict of arrays, or of (array, offsets), by field."""
+    by_field = vectors if isinstance(vectors, dict) else {"": vectors}
+    fields = []
+    for name, given in by_field.items():
+        if isinstance(given, tuple):
+            ragged = v1.RaggedTensor(vectors=tensor(given[0]), offsets=given[1])
+            fields.append(v1.FieldVectors(field=name, ragged=ragged))
+        else:
+            fields.append(v1.FieldVectors(field=name, dense=tensor(given)))
+    listed = [metadata(row) for row in rows or []]
+    return v1.RecordBatch(ids=ids(keys), fields=fields, metadata=listed, **columns)
+
+
+def value(given) -> v1.Value:
+    """None, bool, int, float, str, datetime, list or dict as an attribute's value."""
+    if given is None:
+        return v1.Value(null_value=0)
+    if isinstance(given, bool):
+        return v1.Value(bool_value=given)
+    if isinstance(given, int):
+        return v1.Value(int64_value=given)
+    if isinstance(given, float):
+        return v1.Value(double_value=given)
+    if isinstance(given, str):
+        return v1.Value(string_value=given)
+    if isinstance(given, datetime.datetime):
+        return v1.Value(timestamp_value=timestamp(given))
+    if isinstance(given, list):
+        return v1.Value(list_value=v1.ListValue(values=[value(one) for one in given]))
+    return v1.Value(object_value=metadata(given))
+
+
+def metadata(given: dict) -> v1.Metadata:
+    return v1.Metadata(attributes={name: value(one) for name, one in given.items()})
+
+
+def plain(message: v1.Metadata) -> dict:
+    """Metadata as a dict again."""
+
+    def convert(one: v1.Value):
+        kind = one.WhichOneof("kind")
+        if kind == "list_value":
+            return [convert(element) for element in one.list_value.values]
+        if kind == "object_value":
+            return plain(one.object_value)
+        if kind == "timestamp_value":
+            return one.timestamp_value.ToDatetime(datetime.timezone.utc)
+        return getattr(one, kind)
+
+    return {name: convert(one) for name, one in message.attributes.items()}
+
+
+def timestamp(when: datetime.datetime) -> timestamp_pb2.Timestamp:
+    message = timestamp_pb2.Timestamp()
+    message.FromDatetime(when)
+    return message
 
 
 def opening(namespace: str, producer="", durability=0, on_error=0) -> v1.IngestRequest:
@@ -181,10 +239,12 @@ class Api:
         stream.opened = stream.receive()
         return stream
 
-    def upsert(self, namespace: str, keys, vectors, durability=0, on_error=0) -> v1.UpsertResponse:
+    def upsert(
+        self, namespace: str, keys, vectors, rows=None, durability=0, on_error=0, **columns
+    ) -> v1.UpsertResponse:
         request = v1.UpsertRequest(
             namespace=namespace,
-            records=records(keys, vectors),
+            records=records(keys, vectors, rows, **columns),
             durability=durability,
             on_error=on_error,
         )
@@ -194,7 +254,21 @@ class Api:
         request = v1.DeleteRequest(namespace=namespace, ids=ids(keys), durability=durability)
         return self.ingest.Delete(request, timeout=CALL_SECONDS)
 
+    def delete_matching(self, namespace: str, text: str, dry_run=False) -> v1.DeleteResponse:
+        request = v1.DeleteRequest(
+            namespace=namespace, filter=v1.Filter(text=text), dry_run=dry_run
+        )
+        return self.ingest.Delete(request, timeout=CALL_SECONDS)
+
+    def update_metadata(self, namespace: str, keys, *patches: dict) -> v1.UpdateMetadataResponse:
+        request = v1.UpdateMetadataRequest(
+            namespace=namespace, ids=ids(keys), patches=[metadata(patch) for patch in patches]
+        )
+        return self.ingest.UpdateMetadata(request, timeout=CALL_SECONDS)
+
     def search(self, namespace: str, query, k=10, timeout=CALL_SECONDS, **options):
+        if isinstance(options.get("filter"), str):
+            options["filter"] = v1.Filter(text=options["filter"])
         request = v1.SearchRequest(
             namespace=namespace, query=tensor(query), options=v1.SearchOptions(k=k, **options)
         )
@@ -206,16 +280,25 @@ class Api:
         )
         return self.query.SearchBatch(request, timeout=timeout)
 
-    def get(self, namespace: str, keys, include_vectors=True) -> v1.GetResponse:
-        request = v1.GetRequest(namespace=namespace, ids=ids(keys), include_vectors=include_vectors)
+    def get(self, namespace: str, keys, include_vectors=True, **options) -> v1.GetResponse:
+        request = v1.GetRequest(
+            namespace=namespace, ids=ids(keys), include_vectors=include_vectors, **options
+        )
         return self.query.Get(request, timeout=CALL_SECONDS)
 
-    def count(self, namespace: str, min_sequence=0) -> int:
-        request = v1.CountRequest(namespace=namespace, min_sequence=min_sequence)
+    def count(self, namespace: str, text="", min_sequence=0) -> int:
+        chosen = v1.Filter(text=text) if text else None
+        request = v1.CountRequest(namespace=namespace, filter=chosen, min_sequence=min_sequence)
         return self.query.Count(request, timeout=CALL_SECONDS).count
 
-    def scan(self, namespace: str, token=b"", include_vectors=True):
-        request = v1.ScanRequest(namespace=namespace, token=token, include_vectors=include_vectors)
+    def scan(self, namespace: str, token=b"", include_vectors=True, text="", **options):
+        request = v1.ScanRequest(
+            namespace=namespace,
+            token=token,
+            include_vectors=include_vectors,
+            filter=v1.Filter(text=text) if text else None,
+            **options,
+        )
         return self.query.Scan(request, timeout=CALL_SECONDS)
 
     def everything(self, namespace: str) -> tuple[list, np.ndarray | None]:
@@ -225,6 +308,13 @@ class Api:
             keys += id_list(part.records.ids)
             vectors.append(array(part.records.fields[0].dense))
         return keys, np.concatenate(vectors) if vectors else None
+
+    def compact(self, namespace: str) -> None:
+        request = v1.CompactRequest(namespace=namespace, wait=True)
+        self.admin.Compact(request, timeout=CALL_SECONDS)
+
+    def flush(self, namespace: str) -> None:
+        self.admin.Flush(v1.FlushRequest(namespace=namespace), timeout=CALL_SECONDS)
 
     def wait_indexed(self, namespace: str) -> v1.WatchIndexingResponse:
         """Waits until all that is committed is indexed; returns the last report."""

@@ -1,5 +1,6 @@
 #include "clients/cli/input/gzip.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <zlib.h>

@@ -16,18 +16,27 @@ namespace {
 // Records asked for at a time: what is in memory.
 constexpr size_t kIdsAtOnce = 10'000;
 
-absl::Status RunGet(const IdsArgument& argument, Session& session) {
+struct GetVerbOptions {
+  IdsArgument ids;
+  bool metadata = false;
+  bool no_vectors = false;
+};
+
+absl::Status RunGet(const GetVerbOptions& options, Session& session) {
+  const std::string& name_space = options.ids.name_space;
   VARVE_ASSIGN_OR_RETURN(client::Client* const client, session.client());
-  VARVE_ASSIGN_OR_RETURN(const IdColumn ids, ReadIds(argument, client));
+  VARVE_ASSIGN_OR_RETURN(const client::Namespace space, client->GetNamespace(name_space));
+  VARVE_ASSIGN_OR_RETURN(const IdColumn ids, ReadIds(options.ids, space.id_type));
   RecordPrinter printer(&session);
   Json missing = Json::array();
   std::vector<uint64_t> scratch;
   for (size_t first = 0; first < ids.size(); first += kIdsAtOnce) {
     const size_t count = std::min(kIdsAtOnce, ids.size() - first);
     VARVE_ASSIGN_OR_RETURN(const client::GetResult result,
-                           client->Get(argument.name_space, ids.Slice(first, count, &scratch),
-                                       /*include_vectors=*/true));
-    printer.Print(result.records, client::Size(result.records.ids));
+                           client->Get(name_space, ids.Slice(first, count, &scratch),
+                                       {.include_vectors = !options.no_vectors,
+                                        .include_metadata = options.metadata}));
+    printer.Print(result.records, 0, client::Size(result.records.ids));
     for (size_t i = 0; i < client::Size(result.missing); ++i) {
       missing.push_back(ToJson(client::At(result.missing, i)));
     }
@@ -42,10 +51,12 @@ absl::Status RunGet(const IdsArgument& argument, Session& session) {
 }  // namespace
 
 void AddGet(CLI::App& app, Action* chosen) {
-  const auto argument = std::make_shared<IdsArgument>();
+  const auto options = std::make_shared<GetVerbOptions>();
   CLI::App* const verb = app.add_subcommand("get", "Prints records and their vectors");
-  AddIdsArgument(verb, argument.get());
-  verb->callback([=] { *chosen = [=](Session& session) { return RunGet(*argument, session); }; });
+  AddIdsArgument(verb, &options->ids);
+  verb->add_flag("--metadata", options->metadata, "Print metadata too");
+  verb->add_flag("--no-vectors", options->no_vectors, "Print no vectors");
+  verb->callback([=] { *chosen = [=](Session& session) { return RunGet(*options, session); }; });
 }
 
 }  // namespace varve::cli

@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 
-#include "base/status_macros.h"
 #include "clients/cli/session.h"
 
 namespace varve::cli {
@@ -13,13 +12,25 @@ void AddIdsArgument(CLI::App* verb, IdsArgument* ids) {
   verb->add_option("--ids", ids->file, "File of ids: .u64, .npy, or one id a line");
 }
 
-absl::StatusOr<IdColumn> ReadIds(const IdsArgument& argument, client::Client* client) {
+absl::StatusOr<IdColumn> ReadIds(const IdsArgument& argument, IdType namespace_type) {
   if (argument.words.empty() == argument.file.empty()) {
     return UsageError("name ids, or a file of them with --ids, not both");
   }
-  VARVE_ASSIGN_OR_RETURN(const client::Namespace space, client->GetNamespace(argument.name_space));
-  return argument.file.empty() ? IdColumn::FromWords(argument.words, space.id_type)
-                               : IdColumn::Open(argument.file, space.id_type);
+  return argument.file.empty() ? IdColumn::FromWords(argument.words, namespace_type)
+                               : IdColumn::Open(argument.file, namespace_type);
+}
+
+void AddFilter(CLI::App* verb, std::string* filter, const std::string& help) {
+  verb->add_option("--filter", *filter, help + ": 'category = \"boot\" AND price < 10'")
+      ->type_name("EXPR");
+}
+
+void AddDurability(CLI::App* verb, std::string* durability) {
+  verb->add_option("--durability", *durability,
+                   "What is promised when it returns: applied (survives a killed server) or synced "
+                   "(survives power loss)")
+      ->check(CLI::IsMember({"applied", "synced"}))
+      ->capture_default_str();
 }
 
 }  // namespace varve::cli

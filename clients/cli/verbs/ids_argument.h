@@ -6,7 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "clients/cli/input/id_column.h"
-#include "clients/cpp/varve/client.h"
+#include "clients/cpp/varve/namespace.h"
 
 namespace CLI {
 class App;
@@ -14,7 +14,7 @@ class App;
 
 namespace varve::cli {
 
-// The records that `get` and `delete` are about: ids on the command line, or a file of them.
+// The records that `get`, `update` and `delete` are about: ids on the command line, or a file of them.
 struct IdsArgument {
   std::string name_space;
   std::vector<std::string> words;
@@ -26,7 +26,13 @@ void AddIdsArgument(CLI::App* verb, IdsArgument* ids);
 
 // The ids, read as the namespace's kind says; they point into `argument`. UsageError: there are
 // none, or both kinds.
-absl::StatusOr<IdColumn> ReadIds(const IdsArgument& argument, client::Client* client);
+absl::StatusOr<IdColumn> ReadIds(const IdsArgument& argument, IdType namespace_type);
+
+// --filter EXPR.
+void AddFilter(CLI::App* verb, std::string* filter, const std::string& help);
+
+// --durability applied|synced.
+void AddDurability(CLI::App* verb, std::string* durability);
 
 }  // namespace varve::cli
 

@@ -231,8 +231,7 @@ absl::Status List(Session& session) {
   for (const Namespace& space : all) {
     std::string attributes;
     for (const client::AttributeSchema& attribute : space.attributes) {
-      attributes +=
-          StrCat(attributes.empty() ? "" : " ", attribute.path, ":", TypeText(attribute));
+      attributes += StrCat(attributes.empty() ? "" : " ", attribute.path, ":", TypeText(attribute));
     }
     for (const VectorField& field : space.fields) {
       const bool first = &field == &space.fields.front();
@@ -244,6 +243,7 @@ absl::Status List(Session& session) {
                  first && expires ? SpanText(space.default_ttl) : "", first ? attributes : ""});
     }
   }
+  table.DropEmpty(5);  // what few namespaces have
   session.out() << table.Text();
   return absl::OkStatus();
 }
@@ -308,17 +308,20 @@ void AddNamespace(CLI::App& app, Action* chosen) {
             "How vectors are stored (f32)");
   create->add_flag("--multi-vector", options->multi_vector,
                    "Several vectors for each record in the default field, compared by MaxSim");
-  create->add_option("--field", options->fields,
-                     "A field with a name, besides the default one or instead of it; repeatable")
+  create
+      ->add_option("--field", options->fields,
+                   "A field with a name, besides the default one or instead of it; repeatable")
       ->type_name("NAME:DIMENSION[:METRIC[:ELEMENT_TYPE[:multi]]]")
       ->allow_extra_args(false);
-  create->add_option("--attribute", options->attributes,
-                     "What an attribute of the metadata must be: bool, int64, double, timestamp or "
-                     "string, with [] for a list; repeatable")
+  create
+      ->add_option("--attribute", options->attributes,
+                   "What an attribute of the metadata must be: bool, int64, double, timestamp or "
+                   "string, with [] for a list; repeatable")
       ->type_name("PATH:TYPE")
       ->allow_extra_args(false);
-  create->add_option("--ttl", options->ttl,
-                     "How long after they were written records expire: 90m, 36h, 7d (never)")
+  create
+      ->add_option("--ttl", options->ttl,
+                   "How long after they were written records expire: 90m, 36h, 7d (never)")
       ->type_name("SPAN");
   AddChoice(create, "--id-type", &options->id_type, kIdTypes,
             "Kind of external ids (what the first batch has)");

@@ -15,8 +15,8 @@ class RecordPrinter {
  public:
   explicit RecordPrinter(Session* session) : session_(*session) {}
 
-  // The first `count` of `records`, with their vectors if they have them.
-  void Print(const client::Records& records, size_t count);
+  // Records [first, first + count), with their vectors and metadata if they have them.
+  void Print(const client::Records& records, size_t first, size_t count);
   // `rest`: what the document has besides records.
   void Finish(const Json& rest = Json::object());
 

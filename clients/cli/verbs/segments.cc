@@ -28,9 +28,15 @@ std::string_view StateName(SegmentState state) {
   return "unknown";
 }
 
-absl::Status RunSegments(const std::string& name_space, Session& session) {
+struct SegmentsOptions {
+  std::string name_space;
+  std::string field;
+};
+
+absl::Status RunSegments(const SegmentsOptions& options, Session& session) {
   VARVE_ASSIGN_OR_RETURN(client::Client* const client, session.client());
-  VARVE_ASSIGN_OR_RETURN(const std::vector<Segment> segments, client->ListSegments(name_space));
+  VARVE_ASSIGN_OR_RETURN(const std::vector<Segment> segments,
+                         client->ListSegments(options.name_space, options.field));
   if (session.json) {
     Json list = Json::array();
     for (const Segment& segment : segments) {
@@ -62,11 +68,12 @@ absl::Status RunSegments(const std::string& name_space, Session& session) {
 }  // namespace
 
 void AddSegments(CLI::App& app, Action* chosen) {
-  const auto name_space = std::make_shared<std::string>();
+  const auto options = std::make_shared<SegmentsOptions>();
   CLI::App* const verb = app.add_subcommand("segments", "Lists the segments of the index");
-  verb->add_option("NS", *name_space, "Name of the namespace")->required();
+  verb->add_option("NS", options->name_space, "Name of the namespace")->required();
+  verb->add_option("--field", options->field, "Vector field (the default one)");
   verb->callback(
-      [=] { *chosen = [=](Session& session) { return RunSegments(*name_space, session); }; });
+      [=] { *chosen = [=](Session& session) { return RunSegments(*options, session); }; });
 }
 
 }  // namespace varve::cli

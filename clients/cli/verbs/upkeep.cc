@@ -31,10 +31,23 @@ std::string Describe(const std::vector<Segment>& segments) {
   return text;
 }
 
+// Those of all fields.
+absl::StatusOr<std::vector<Segment>> AllSegments(const std::string& name_space,
+                                                 client::Client* client) {
+  VARVE_ASSIGN_OR_RETURN(const client::Namespace space, client->GetNamespace(name_space));
+  std::vector<Segment> all;
+  for (const client::VectorField& field : space.fields) {
+    VARVE_ASSIGN_OR_RETURN(const std::vector<Segment> segments,
+                           client->ListSegments(name_space, field.name));
+    all.insert(all.end(), segments.begin(), segments.end());
+  }
+  return all;
+}
+
 absl::Status PrintOutcome(const std::string& name_space, std::string_view did, absl::Time began,
                           Session& session) {
   VARVE_ASSIGN_OR_RETURN(client::Client* const client, session.client());
-  VARVE_ASSIGN_OR_RETURN(const std::vector<Segment> segments, client->ListSegments(name_space));
+  VARVE_ASSIGN_OR_RETURN(const std::vector<Segment> segments, AllSegments(name_space, client));
   if (session.json) {
     session.PrintJson({{std::string(did), name_space},
                        {"segments", segments.size()},
@@ -67,7 +80,7 @@ absl::Status RunCompact(const std::string& name_space, bool wait, Session& sessi
   }
   {
     const ProgressDisplay display(&session.err(), session.err_is_terminal(), [&] {
-      const auto segments = client->ListSegments(name_space);
+      const auto segments = AllSegments(name_space, client);
       return segments.ok() ? Describe(*segments) : std::string(segments.status().message());
     });
     VARVE_RETURN_IF_ERROR(client->Compact(name_space, /*wait=*/true));
