@@ -8,7 +8,7 @@ SUITES=(format shell proto unit asan tsan python)
 BINARIES=(//server:varved //clients/cli:varve //demo:search_latency)
 
 # Every C++ file of ours. By find, not by git: a machine may have no git.
-sources() { find base clients demo index server storage tests -name '*.cc' -o -name '*.h' | sort; }
+sources() { find base clients demo index metadata server storage tests -name '*.cc' -o -name '*.h' | sort; }
 
 suite_format() { sources | xargs clang-format --dry-run --Werror; }
 
@@ -21,14 +21,14 @@ suite_unit() { bazel_test unit //...; }
 
 # Memory errors and leaks, in the rooms that are ours.
 suite_asan() {
-  bazel_test asan --config=asan //base/... //clients/... //index/... //server/... //storage/...
+  bazel_test asan --config=asan //base/... //clients/... //index/... //metadata/... //server/... //storage/...
 }
 
 # Races, where threads meet in our own code; RocksDB and gRPC are not instrumented, so the rooms and
 # tests that rest on them are left to asan.
 suite_tsan() {
   bazel_test tsan --config=tsan --test_tag_filters=-rocksdb --build_tests_only \
-    //base/... //index/... //server/engine/...
+    //base/... //index/... //metadata/... //server/engine/...
 }
 
 # What crosses rooms: a real server, every client, crashes, and the commands in the documents.

@@ -76,6 +76,14 @@ TEST_F(AppTest, WrongCommandLinesAreUsageErrorsInOneLine) {
       {"namespace", "create", "a", "--dimension", "2", "--metric", "manhattan"},
       {"namespace", "create", "a", "--dimension", "2", "--element-type", "f64"},
       {"namespace", "create", "a", "--dimension", "2", "--id-type", "uuid"},
+      {"namespace", "create", "a", "--field", "b"},
+      {"namespace", "create", "a", "--field", "b:3:euclid"},
+      {"namespace", "create", "a", "--field", "b:3", "--multi-vector"},
+      {"namespace", "create", "a", "--field", "b:3", "--metric", "l2"},
+      {"namespace", "create", "a", "--dimension", "2", "--attribute", "price"},
+      {"namespace", "create", "a", "--dimension", "2", "--attribute", "price:float"},
+      {"namespace", "create", "a", "--dimension", "2", "--ttl", "soon"},
+      {"namespace", "create", "a", "--dimension", "2", "--ttl", "0s"},
       {"namespace", "update", "a"},
       {"count"},
       {"count", "a", "b"},
@@ -87,12 +95,35 @@ TEST_F(AppTest, WrongCommandLinesAreUsageErrorsInOneLine) {
       {"ingest", "a", "--input", "v.npy", "--batch-size", "0"},
       {"ingest", "a", "--input", "v.npy", "--durability", "maybe"},
       {"ingest", "a", "--input", "v.npy", "--producer", std::string(201, 'x')},
+      {"ingest", "a", "--input", "v.npy", "--metadata", "m.json"},
+      {"ingest", "a", "--input", "v.npy", "--metadata", "m.jsonl.zst"},
+      {"ingest", "a", "--input", "v.npy", "--vectors", "w.npy"},
+      {"ingest", "a", "--input", "v.npy", "--vectors", "b=w.csv"},
+      {"ingest", "a", "--input", "v.npy", "--vectors", "b=w.npy", "--vectors", "b=x.npy"},
+      {"ingest", "a", "--input", "v.npy", "--field", "b", "--vectors", "b=w.npy"},
+      {"ingest", "a", "--input", "v.npy", "--expire", "tomorrow"},
+      {"ingest", "a", "--input", "v.npy", "--expire", "+1x"},
       {"search", "a"},
       {"search", "a", "--queries", "q.csv"},
       {"search", "a", "--queries", "q.f32"},
       {"search", "a", "--queries", "q.npy", "--k", "0"},
       {"search", "a", "--queries", "q.npy", "--k", "10001"},
       {"search", "a", "--queries", "q.npy", "--output", "hits.csv"},
+      {"search", "a", "--queries", "q.npy", "--output", "hits.npy", "--metadata"},
+      {"search", "a", "--queries", "q.npy", "--like", "7"},
+      {"search", "a", "--queries", "q.npy", "--unlike", "7"},
+      {"search", "a", "--unlike", "7"},
+      {"search", "a", "--like", "7", "--query-offsets", "o.npy"},
+      {"search", "a", "--queries", "q.npy", "--group-by", "c", "--group-size", "101"},
+      {"search", "a", "--queries", "q.npy", "--diversity", "1.5"},
+      {"scan", "a", "--token", "7"},
+      {"update", "a", "7"},
+      {"update", "a", "--metadata", "{}"},
+      {"update", "a", "7", "--metadata", "[]"},
+      {"update", "a", "7", "--metadata", "{"},
+      {"delete", "a", "7", "--filter", "x = 1"},
+      {"delete", "a", "7", "--dry-run"},
+      {"delete", "a", "--dry-run"},
       {"get", "a"},
       {"get", "a", "7", "--ids", "ids.txt"},
       {"delete", "a"},
@@ -167,6 +198,38 @@ TEST_F(AppTest, NamespacesAreCreatedDescribedListedUpdatedAndDeleted) {
 
   EXPECT_EQ(Varve({"namespace", "delete", "a"}).code, 0);
   EXPECT_EQ(Varve({"namespace", "describe", "a"}).err, "varve: namespace a does not exist\n");
+}
+
+TEST_F(AppTest, ANamespaceHasFieldsAttributesAndATtl) {
+  const Ran created = Varve({"namespace", "create", "a", "--field", "title:3:cosine", "--field",
+                             "tokens:4::i8:multi", "--attribute", "at:timestamp", "--attribute",
+                             "tags:string[]", "--ttl", "36h", "--json"});
+  ASSERT_EQ(created.code, 0) << created.err;
+  const Json json = created.json();
+  EXPECT_FALSE(json.contains("dimension"));
+  EXPECT_EQ(json["fields"][0]["name"], "title");
+  EXPECT_EQ(json["fields"][0]["metric"], "cosine");
+  EXPECT_FALSE(json["fields"][0].contains("multi_vector"));
+  EXPECT_EQ(json["fields"][1]["element_type"], "i8");
+  EXPECT_EQ(json["fields"][1]["multi_vector"], true);
+  EXPECT_EQ(ToText(json["attributes"]),
+            "[{\"path\":\"at\",\"type\":\"timestamp\"},{\"path\":\"tags\",\"type\":\"string[]\"}]");
+  EXPECT_EQ(json["ttl"], "36h");
+  const Ran described = Varve({"namespace", "describe", "a"});
+  EXPECT_THAT(described.out, AllOf(HasSubstr("ttl: 36h\n"), HasSubstr("attribute tags: string[]\n"),
+                                   HasSubstr("field title:\n  dimension: 3\n"),
+                                   HasSubstr("\n  multi_vector: true\n")));
+
+  Make("b", {"--multi-vector", "--ttl", "7d"});
+  EXPECT_EQ(
+      Varve({"namespace", "list"}).out,
+      "NAME  DIMENSION  METRIC  ELEMENTS  IDS        FIELD   TTL  ATTRIBUTES\n"
+      "a             3  cosine  f32       undecided  title   36h  at:timestamp tags:string[]\n"
+      "              4  l2      i8[]                 tokens\n"
+      "b             2  l2      f32[]     undecided          7d\n");
+  EXPECT_EQ(Varve({"namespace", "update", "a", "--field", "title", "--m", "32", "--json"})
+                .json()["fields"][0]["index"]["m"],
+            32);
 }
 
 TEST_F(AppTest, IngestedRowsAreCountedFoundGotScannedAndDeleted) {
@@ -322,6 +385,198 @@ TEST_F(AppTest, ARefusedBatchIsNamedByItsRowsInTheFile) {
   EXPECT_EQ(ran.json()["complete"], false);
   EXPECT_EQ(ran.json()["committed"], 20);
   EXPECT_THAT(ran.json()["resume"].get<std::string>(), HasSubstr("--producer run-"));
+}
+
+// Namespace "a" with three records of metadata {"c": "even" or "odd", "i": id}.
+class MetadataAppTest : public AppTest {
+ protected:
+  void SetUp() override {
+    Make("a", {"--attribute", "at:timestamp", "--attribute", "price:double"});
+    const std::string metadata =
+        WriteTestFile("m.jsonl",
+                      "{\"c\":\"even\",\"i\":0,\"at\":\"2001-09-09T01:46:40Z\",\"price\":7}\n"
+                      "{\"c\":\"odd\",\"i\":1}\n"
+                      "{\"c\":\"even\",\"i\":2}\n");
+    const Ran ran = Varve({"ingest", "a", "--input", Vectors(3), "--metadata", metadata});
+    ASSERT_EQ(ran.code, 0) << ran.err;
+  }
+};
+
+TEST_F(MetadataAppTest, MetadataIsPrintedWithRecords) {
+  EXPECT_EQ(Varve({"get", "a", "1", "--metadata", "--no-vectors"}).out,
+            "{\"id\":1,\"metadata\":{\"c\":\"odd\",\"i\":1}}\n");
+  EXPECT_EQ(Varve({"scan", "a", "--metadata", "--filter", "c = \"even\""}).out,
+            "{\"id\":0,\"metadata\":{\"at\":\"2001-09-09T01:46:40Z\",\"c\":\"even\",\"i\":0,"
+            "\"price\":7.0}}\n"
+            "{\"id\":2,\"metadata\":{\"c\":\"even\",\"i\":2}}\n");
+  EXPECT_EQ(Varve({"count", "a", "--filter", "c = \"even\""}).out, "2\n");
+}
+
+TEST_F(MetadataAppTest, AScanThatIsCutGoesOnBehindTheLastRecordPrinted) {
+  const Ran first = Varve({"scan", "a", "--limit", "2", "--json"});
+  ASSERT_EQ(first.code, 0) << first.err;
+  EXPECT_EQ(first.json()["records"].size(), 2);
+  const std::string token = first.json()["next_token"];
+  const Ran rest = Varve({"scan", "a", "--token", token, "--limit", "1"});
+  EXPECT_EQ(rest.out, "{\"id\":2}\n");
+  EXPECT_EQ(rest.err, "");
+  EXPECT_THAT(Varve({"scan", "a", "--limit", "1"}).err, HasSubstr("go on with --token "));
+}
+
+TEST_F(MetadataAppTest, ASearchTellsGroupsAndMetadata) {
+  const Ran ran =
+      Varve({"search",       "a",          "--queries", Vectors(2, "q.npy"), "--k", "2",
+             "--metadata",   "--group-by", "c",         "--group-size",      "3",   "--diversity",
+             "0.5",          "--offset",   "1",         "--max-distance",    "9",   "--filter",
+             "c = \"even\"", "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.json()["queries"], 2);
+  EXPECT_EQ(ToText(ran.json()["results"][1][1]),
+            "{\"id\":2,\"distance\":2.0,\"group\":\"even\",\"metadata\":{\"c\":\"even\",\"i\":2}}");
+  const auto options = server_.search_options();
+  EXPECT_EQ(options.group_by(), "c");
+  EXPECT_EQ(options.group_size(), 3);
+  EXPECT_EQ(options.diversity().weight(), 0.5);
+  EXPECT_EQ(options.offset(), 1);
+  EXPECT_EQ(options.max_distance(), 9);
+}
+
+TEST_F(MetadataAppTest, AnExplanationStandsBelowTheResults) {
+  const Ran ran = Varve({"search", "a", "--queries", Vectors(2, "q.npy"), "--explain"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("\nhow query 0 went:\nSEGMENT"),
+                             HasSubstr("filtered walk        25.00   20.00      1,234"),
+                             EndsWith("filter: 0.250 ms\n")));
+  const Ran json = Varve({"search", "a", "--like", "1", "--explain", "--json"});
+  EXPECT_EQ(json.json()["explanation"]["segments"][0]["plan"], "filtered walk");
+}
+
+TEST_F(MetadataAppTest, RecordsAreSearchedByExample) {
+  const Ran ran =
+      Varve({"search", "a", "--like", "2", "--like", "1", "--unlike", "0", "--k", "1", "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ToText(ran.json()["results"]), "[[{\"id\":2,\"distance\":0.0}]]");
+}
+
+TEST_F(MetadataAppTest, AFilterThatIsWrongIsShownWithACaret) {
+  const std::string fault =
+      "varve: filter: filter, column 4: = must follow an attribute, found the end\n"
+      "  c ?\n"
+      "     ^\n";
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"count", "a"},
+                                                {"scan", "a"},
+                                                {"delete", "a"},
+                                                {"search", "a", "--like", "1"}}) {
+    std::vector<std::string> all = words;
+    all.insert(all.end(), {"--filter", "c ?"});
+    const Ran ran = Varve(all);
+    EXPECT_EQ(ran.code, 1);
+    EXPECT_EQ(ran.err, fault) << words[0];
+  }
+}
+
+TEST_F(MetadataAppTest, RecordsAreDeletedByFilterAfterALook) {
+  EXPECT_EQ(Varve({"delete", "a", "--filter", "c = \"even\"", "--dry-run"}).out,
+            "would delete 2 records: 0, 2\n");
+  EXPECT_EQ(
+      ToText(Varve({"delete", "a", "--filter", "i = 1", "--dry-run", "--json"}).json()["sample"]),
+      "[1]");
+  EXPECT_EQ(Varve({"count", "a"}).out, "3\n");
+  EXPECT_EQ(Varve({"delete", "a", "--filter", "c = \"even\""}).out, "deleted 2 records\n");
+  EXPECT_EQ(Varve({"count", "a"}).out, "1\n");
+}
+
+TEST_F(MetadataAppTest, MetadataIsUpdated) {
+  const Ran ran =
+      Varve({"update", "a", "--metadata",
+             R"({"c": null, "at": "2001-09-09T01:46:40Z", "tags": ["x"]})", "1", "777"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out, "updated 1 of 2 records\n");
+  EXPECT_EQ(ran.err, "varve: there are no records [777]\n");
+  EXPECT_EQ(Varve({"get", "a", "1", "--metadata", "--no-vectors"}).out,
+            "{\"id\":1,\"metadata\":{\"at\":\"2001-09-09T01:46:40Z\",\"i\":1,\"tags\":[\"x\"]}}\n");
+  EXPECT_EQ(Varve({"update", "a", "--metadata", "{\"i\":9}", "0", "--json"}).json()["updated"], 1);
+  EXPECT_EQ(Varve({"update", "a", "--metadata", "{\"at\":\"x\"}", "0"}).code, 1);
+}
+
+TEST_F(AppTest, MetadataThatDoesNotFitIsRefusedBeforeAnythingIsSent) {
+  Make("a");
+  const std::string one = WriteTestFile("one.jsonl", "{}\n");
+  EXPECT_THAT(Varve({"ingest", "a", "--input", Vectors(2), "--metadata", one}).err,
+              HasSubstr("one.jsonl: has 1 lines, wanted 2, one for each record"));
+  const std::string wrong = WriteTestFile("wrong.jsonl", "{}\n{\n");
+  const Ran ran = Varve({"ingest", "a", "--input", Vectors(2), "--metadata", wrong});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("wrong.jsonl: line 2: is not a JSON object"));
+  EXPECT_EQ(server_.commits("a").size(), 0);
+}
+
+TEST_F(AppTest, OtherMetadataAnotherFieldAndAnotherTimeAreSentAnew) {
+  Make("a", {"--field", "b:2"});
+  const auto sent = [&](std::vector<std::string> more) {
+    std::vector<std::string> words = {"ingest",     "a", "--input", Vectors(2),
+                                      "--producer", "p", "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Ran ran = Varve(words);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return ran.json()["sent"].get<int>();
+  };
+  const std::string metadata = WriteTestFile("m.jsonl", "{}\n{\"a\":1}\n");
+  const std::string other = WriteTestFile("o.jsonl", "{}\n{\"a\":2}\n");
+  EXPECT_EQ(sent({}), 2);
+  for (const std::vector<std::string>& more : {std::vector<std::string>{"--metadata", metadata},
+                                               {"--metadata", other},
+                                               {"--field", "b"},
+                                               {"--vectors", "b=" + Vectors(2, "w.npy")},
+                                               {"--expire", "+36h"},
+                                               {"--expire", "+37h"}}) {
+    EXPECT_EQ(sent(more), 2) << more.back();
+    EXPECT_EQ(sent(more), 0) << more.back();
+  }
+  EXPECT_EQ(sent({}), 0);
+}
+
+TEST_F(AppTest, RecordsExpireAndHaveSeveralFields) {
+  Make("a", {"--field", "b:2"});
+  ASSERT_EQ(Varve({"ingest", "a", "--input", Vectors(2), "--vectors", "b=" + Vectors(2, "w.npy"),
+                   "--expire", "2101-09-09T01:46:40Z"})
+                .code,
+            0);
+  EXPECT_EQ(Varve({"get", "a", "1", "--metadata"}).out,
+            "{\"id\":1,\"vector\":[1.0,1.0],\"fields\":{\"b\":[1.0,1.0]},\"metadata\":{},"
+            "\"expire_time\":\"2101-09-09T01:46:40Z\"}\n");
+  const auto error = [&](const std::vector<std::string>& words) { return Varve(words).err; };
+  EXPECT_THAT(error({"ingest", "a", "--input", Vectors(2), "--field", "c"}),
+              HasSubstr("namespace a has no field c; its fields: the default one, b"));
+  EXPECT_THAT(
+      error({"ingest", "a", "--input", Vectors(2), "--vectors", "b=" + Vectors(3, "w.npy")}),
+      HasSubstr("w.npy: has 3 rows, wanted 2, one for each record"));
+}
+
+TEST_F(AppTest, RecordsOfSeveralVectorsAreIngestedAndSearched) {
+  Make("a", {"--multi-vector"});
+  const auto offsets = [](const std::vector<int64_t>& values) {
+    return WriteTestFile("offsets.npy", NpyHeader("<i8", {values.size()}) + BytesOf(values));
+  };
+  EXPECT_THAT(Varve({"ingest", "a", "--input", Vectors(5)}).err, HasSubstr("with --offsets"));
+  const Ran ingest = Varve({"ingest", "a", "--input", Vectors(5), "--offsets",
+                            offsets({0, 2, 3, 5}), "--batch-size", "2", "--json"});
+  ASSERT_EQ(ingest.code, 0) << ingest.err;
+  EXPECT_EQ(ingest.json()["rows"], 3);
+  EXPECT_EQ(ingest.json()["sent_bytes"], 40);
+  EXPECT_EQ(server_.commits("a").size(), 2);
+  EXPECT_EQ(Varve({"get", "a", "0", "2"}).out,
+            "{\"id\":0,\"vectors\":[[0.0,0.0],[1.0,1.0]]}\n"
+            "{\"id\":2,\"vectors\":[[3.0,3.0],[4.0,4.0]]}\n");
+  const Ran one = Varve({"search", "a", "--queries", Vectors(3, "q.npy"), "--json"});
+  ASSERT_EQ(one.code, 0) << one.err;
+  EXPECT_EQ(one.json()["queries"], 1);
+  const Ran two = Varve({"search", "a", "--queries", Vectors(3, "q.npy"), "--query-offsets",
+                         offsets({0, 1, 3}), "--json"});
+  EXPECT_EQ(two.json()["queries"], 2);
+  Make("b");
+  EXPECT_THAT(Varve({"ingest", "b", "--input", Vectors(5), "--offsets", offsets({0, 5})}).err,
+              HasSubstr("takes one vector for each record"));
 }
 
 }  // namespace

@@ -48,5 +48,27 @@ TEST(FormatTest, TablesAlignTextLeftAndNumbersRight) {
             "words       7\n");
 }
 
+TEST(FormatTest, AFilterIsShownWithACaretBelowTheColumn) {
+  EXPECT_EQ(FilterFault("price > AND", "filter: filter, column 9: a value must follow >"),
+            "  price > AND\n"
+            "          ^\n");
+  EXPECT_EQ(FilterFault("ä\t=", "filter, column 4: ..."),
+            "  ä =\n"
+            "     ^\n");
+  EXPECT_EQ(FilterFault("", "filter, column 1: ..."), "");
+  EXPECT_EQ(FilterFault("a", "k must be 1 to 10000"), "");
+  EXPECT_EQ(FilterFault("a", "filter, column x"), "");
+  EXPECT_EQ(FilterFault("a", "filter, column 99: ..."), "");
+}
+
+TEST(FormatTest, ColumnsWithNothingInThemCanBeLeftOut) {
+  Table table({"A", "B", "C", "D"});
+  table.Add({"", "1", "", "2"});
+  table.DropEmpty(1);
+  EXPECT_EQ(table.Text(),
+            "A  B  D\n"
+            "   1  2\n");
+}
+
 }  // namespace
 }  // namespace varve::cli

@@ -9,9 +9,7 @@ constexpr uint64_t kUsualBatchBytes = uint64_t{1} << 20;
 
 }  // namespace
 
-uint64_t RowSizes::Total() const {
-  return std::accumulate(more.begin(), more.end(), rows * each);
-}
+uint64_t RowSizes::Total() const { return std::accumulate(more.begin(), more.end(), rows * each); }
 
 uint64_t LargestBatchBytes(const RowSizes& sizes, uint64_t batch_rows) {
   uint64_t largest = 0;

@@ -91,9 +91,9 @@ class Reader {
   }
 
   static Value Integer(const json& value, std::optional<AttributeType> type) {
-    const bool fits = !value.is_number_unsigned() ||
-                      value.get<uint64_t>() <=
-                          static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
+    const bool fits =
+        !value.is_number_unsigned() ||
+        value.get<uint64_t>() <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
     if (type == AttributeType::kDouble || !fits) return value.get<double>();
     return value.get<int64_t>();
   }
@@ -119,8 +119,7 @@ AttributeTypes TypesOf(const client::Namespace& space) {
   return types;
 }
 
-absl::StatusOr<client::Metadata> ParseMetadata(std::string_view text,
-                                               const AttributeTypes& types) {
+absl::StatusOr<client::Metadata> ParseMetadata(std::string_view text, const AttributeTypes& types) {
   json document;
   try {
     document = json::parse(text);

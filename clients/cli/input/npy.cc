@@ -162,8 +162,8 @@ absl::StatusOr<std::vector<uint64_t>> Widen(const NpyArray& array, std::string_v
     T value;
     std::memcpy(&value, array.data.data() + i * sizeof(T), sizeof(T));
     if (value < T{0}) {
-      return Bad(array.file.path(), StrCat("row ", i, " is ", value, ", ", what,
-                                           " are not negative"));
+      return Bad(array.file.path(),
+                 StrCat("row ", i, " is ", value, ", ", what, " are not negative"));
     }
     numbers[i] = static_cast<uint64_t>(value);
   }

@@ -29,8 +29,8 @@ absl::StatusOr<std::vector<uint64_t>> ReadOffsets(const std::string& path, uint6
   }
   const auto flat = std::adjacent_find(offsets.begin(), offsets.end(), std::greater_equal<>());
   if (flat == offsets.end()) return offsets;
-  return Bad(path, StrCat("record ", flat - offsets.begin(), " begins at ", *flat,
-                          " and ends at ", *(flat + 1), ", wanted at least one vector"));
+  return Bad(path, StrCat("record ", flat - offsets.begin(), " begins at ", *flat, " and ends at ",
+                          *(flat + 1), ", wanted at least one vector"));
 }
 
 }  // namespace varve::cli

@@ -23,7 +23,7 @@ absl::Status CheckUsage(const DeleteOptions& options) {
   if (!options.filter.empty() && any_ids) return UsageError("name ids or a --filter, not both");
   if (options.filter.empty() && !any_ids) return UsageError("name ids, or a --filter");
   if (options.dry_run && any_ids) return UsageError("--dry-run is for a --filter alone");
-  return absl::OkStatus();
+  return any_ids ? CheckUsage(options.ids) : absl::OkStatus();
 }
 
 absl::Status Preview(const DeleteOptions& options, client::Client* client, Session& session) {

@@ -23,6 +23,7 @@ struct GetVerbOptions {
 };
 
 absl::Status RunGet(const GetVerbOptions& options, Session& session) {
+  VARVE_RETURN_IF_ERROR(CheckUsage(options.ids));
   const std::string& name_space = options.ids.name_space;
   VARVE_ASSIGN_OR_RETURN(client::Client* const client, session.client());
   VARVE_ASSIGN_OR_RETURN(const client::Namespace space, client->GetNamespace(name_space));

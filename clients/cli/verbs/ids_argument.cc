@@ -12,10 +12,12 @@ void AddIdsArgument(CLI::App* verb, IdsArgument* ids) {
   verb->add_option("--ids", ids->file, "File of ids: .u64, .npy, or one id a line");
 }
 
+absl::Status CheckUsage(const IdsArgument& argument) {
+  if (argument.words.empty() != argument.file.empty()) return absl::OkStatus();
+  return UsageError("name ids, or a file of them with --ids, not both");
+}
+
 absl::StatusOr<IdColumn> ReadIds(const IdsArgument& argument, IdType namespace_type) {
-  if (argument.words.empty() == argument.file.empty()) {
-    return UsageError("name ids, or a file of them with --ids, not both");
-  }
   return argument.file.empty() ? IdColumn::FromWords(argument.words, namespace_type)
                                : IdColumn::Open(argument.file, namespace_type);
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "clients/cli/input/id_column.h"
 #include "clients/cpp/varve/namespace.h"
@@ -24,8 +25,10 @@ struct IdsArgument {
 // NS ID... and --ids FILE.
 void AddIdsArgument(CLI::App* verb, IdsArgument* ids);
 
-// The ids, read as the namespace's kind says; they point into `argument`. UsageError: there are
-// none, or both kinds.
+// UsageError: there are none, or both kinds.
+absl::Status CheckUsage(const IdsArgument& argument);
+
+// The ids, read as the namespace's kind says; they point into `argument`.
 absl::StatusOr<IdColumn> ReadIds(const IdsArgument& argument, IdType namespace_type);
 
 // --filter EXPR.

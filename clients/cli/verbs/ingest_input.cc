@@ -57,7 +57,8 @@ absl::StatusOr<VectorField> FindField(const Namespace& space, std::string_view n
     if (field.name == name) return field;
     names += StrCat(names.empty() ? "" : ", ", field.name.empty() ? "the default one" : field.name);
   }
-  return Bad(StrCat("namespace ", space.name, " has no ", FieldName(name), "; its fields: ", names));
+  return Bad(
+      StrCat("namespace ", space.name, " has no ", FieldName(name), "; its fields: ", names));
 }
 
 // "namespace a", or "field b of namespace a".
@@ -86,11 +87,13 @@ absl::StatusOr<FieldFile> OpenInput(const IngestInput& input, const Namespace& s
   VARVE_ASSIGN_OR_RETURN(VectorFile vectors, VectorFile::Open(input.input, input.dimension));
   VARVE_RETURN_IF_ERROR(CheckFits(vectors, space, field));
   if (field.multi_vector && input.offsets.empty()) {
-    return Bad(StrCat(Place(space, field), " takes several vectors for each record: say where "
+    return Bad(StrCat(Place(space, field),
+                      " takes several vectors for each record: say where "
                       "each record's begin with --offsets"));
   }
   if (!field.multi_vector && !input.offsets.empty()) {
-    return Bad(StrCat(Place(space, field), " takes one vector for each record: --offsets are not "
+    return Bad(StrCat(Place(space, field),
+                      " takes one vector for each record: --offsets are not "
                       "for it"));
   }
   FieldFile file{.field = input.field, .vectors = std::move(vectors), .offsets = {}};
@@ -109,7 +112,8 @@ absl::StatusOr<FieldFile> OpenMore(const std::string& word, const Namespace& spa
   VARVE_ASSIGN_OR_RETURN(VectorFile vectors, VectorFile::Open(named.path, dimension));
   VARVE_RETURN_IF_ERROR(CheckFits(vectors, space, field));
   if (field.multi_vector) {
-    return Bad(StrCat(Place(space, field), " takes several vectors for each record: name its file "
+    return Bad(StrCat(Place(space, field),
+                      " takes several vectors for each record: name its file "
                       "with --input, and --offsets"));
   }
   if (vectors.rows() != records) {
@@ -124,8 +128,7 @@ absl::StatusOr<IdColumn> OpenIds(const IngestInput& input, const Namespace& spac
   const size_t records = first.records();
   if (input.ids.empty()) {
     if (space.id_type == IdType::kText) {
-      return Bad(
-          StrCat("namespace ", space.name, " has text ids: name a file of them with --ids"));
+      return Bad(StrCat("namespace ", space.name, " has text ids: name a file of them with --ids"));
     }
     return IdColumn::Counting(records);
   }
@@ -179,8 +182,7 @@ absl::Status CheckUsage(const IngestInput& input) {
     return UsageError("a .f32 file needs --dimension");
   }
   if (!input.metadata.empty() && !IsMetadataFileName(input.metadata)) {
-    return UsageError(
-        StrCat("--metadata must be a .jsonl or .jsonl.gz file, is ", input.metadata));
+    return UsageError(StrCat("--metadata must be a .jsonl or .jsonl.gz file, is ", input.metadata));
   }
   if (!input.expire.empty()) {
     const absl::Status status = ParseWhenText(input.expire, absl::Now()).status();

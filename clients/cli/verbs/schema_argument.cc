@@ -107,8 +107,9 @@ absl::StatusOr<client::AttributeSchema> ParseAttribute(std::string_view text) {
     attribute.type = type;
     return attribute;
   }
-  return UsageError(StrCat("--attribute '", text, "': type is '", word,
-                           "', wanted bool, int64, double, timestamp or string, with [] for lists"));
+  return UsageError(
+      StrCat("--attribute '", text, "': type is '", word,
+             "', wanted bool, int64, double, timestamp or string, with [] for lists"));
 }
 
 std::string TypeText(const client::AttributeSchema& attribute) {

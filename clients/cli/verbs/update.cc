@@ -38,6 +38,7 @@ void Print(const client::UpdateMetadataResult& result, size_t requested, Session
 }
 
 absl::Status RunUpdate(const UpdateOptions& options, Session& session) {
+  VARVE_RETURN_IF_ERROR(CheckUsage(options.ids));
   if (const absl::Status status = ParseMetadata(options.metadata, {}).status(); !status.ok()) {
     return UsageError(StrCat("--metadata ", status.message()));
   }

@@ -170,6 +170,272 @@ TEST_F(ClientTest, DeletedRecordsAreCounted) {
   EXPECT_EQ(client_->Count("a")->count, 8);
 }
 
+TEST_F(ClientTest, ASchemaComesBackWhole) {
+  const auto made = client_->CreateNamespace(
+      {.name = "a",
+       .fields = {{.dimension = 3}, {.name = "tokens", .dimension = 4, .multi_vector = true}},
+       .attributes = {{.path = "price", .type = AttributeType::kDouble},
+                      {.path = "tags", .type = AttributeType::kString, .list = true}},
+       .default_ttl = absl::Hours(36) + absl::Milliseconds(5)});
+  ASSERT_TRUE(made.ok()) << made.status();
+  const auto got = client_->GetNamespace("a");
+  ASSERT_TRUE(got.ok()) << got.status();
+  ASSERT_EQ(got->fields.size(), 2);
+  EXPECT_FALSE(got->fields[0].multi_vector);
+  EXPECT_EQ(got->fields[1].name, "tokens");
+  EXPECT_TRUE(got->fields[1].multi_vector);
+  ASSERT_EQ(got->attributes.size(), 2);
+  EXPECT_EQ(got->attributes[0].path, "price");
+  EXPECT_EQ(got->attributes[0].type, AttributeType::kDouble);
+  EXPECT_FALSE(got->attributes[0].list);
+  EXPECT_TRUE(got->attributes[1].list);
+  EXPECT_EQ(got->default_ttl, absl::Hours(36) + absl::Milliseconds(5));
+  const auto updated = client_->UpdateNamespace("a", {.m = 32}, "tokens");
+  ASSERT_TRUE(updated.ok()) << updated.status();
+  EXPECT_EQ(updated->fields[0].index.m, 16);
+  EXPECT_EQ(updated->fields[1].index.m, 32);
+}
+
+// Three records with metadata; of "c" there are two values, "i" is the id.
+class MetadataTest : public ClientTest {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(client_->CreateNamespace({.name = "a", .fields = {{.dimension = 2}}}).ok());
+    const auto written = client_->Upsert(
+        "a", {.ids = absl::MakeConstSpan(ids_),
+              .vectors = View(vectors_, 2),
+              .metadata = metadata_,
+              .expire_times = {absl::InfiniteFuture(), time_, absl::InfiniteFuture()}});
+    ASSERT_TRUE(written.ok()) << written.status();
+  }
+
+  const absl::Time time_ = absl::FromUnixMicros(1'000'000'000'123'456);
+  const std::vector<uint64_t> ids_ = {0, 1, 2};
+  const std::vector<float> vectors_ = {0, 0, 1, 1, 2, 2};
+  const std::vector<Metadata> metadata_ = {
+      {{"c", "even"}, {"i", 0}, {"at", time_}, {"old", absl::FromUnixMicros(-1)}},
+      {{"c", "odd"}, {"i", 1}, {"tags", List{"x", 7, 0.5, true}}},
+      {{"c", "even"}, {"i", 2}, {"size", Metadata{{"eu", 44}, {"us", 9.5}}}}};
+};
+
+TEST_F(MetadataTest, MetadataAndExpireTimesComeBackAsTheyWere) {
+  const auto got = client_->Get("a", absl::MakeConstSpan(ids_), {.include_metadata = true});
+  ASSERT_TRUE(got.ok()) << got.status();
+  EXPECT_EQ(got->records.metadata, metadata_);
+  EXPECT_THAT(got->records.expire_times,
+              ElementsAre(absl::InfiniteFuture(), time_, absl::InfiniteFuture()));
+  EXPECT_EQ(got->records.vectors.rows, 0);
+
+  Records page;
+  Scanner scanner = client_->Scan("a", {.include_metadata = true, .filter = "c = \"even\""});
+  ASSERT_TRUE(*scanner.Next(&page));
+  EXPECT_EQ(page.metadata, (std::vector<Metadata>{metadata_[0], metadata_[2]}));
+  EXPECT_FALSE(*scanner.Next(&page));
+}
+
+TEST_F(MetadataTest, ABatchMustHaveMetadataAndTimesForEachRecordOrNone) {
+  const RecordsView records{.ids = absl::MakeConstSpan(ids_), .vectors = View(vectors_, 2)};
+  const auto refused = [&](const RecordsView& view) {
+    const absl::Status status = client_->Upsert("a", view).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    return std::string(status.message());
+  };
+  RecordsView view = records;
+  view.metadata = absl::MakeConstSpan(metadata_).subspan(1);
+  EXPECT_EQ(refused(view), "a batch has 3 ids and metadata of 2 records, wanted one each or none");
+  view = records;
+  const std::vector<absl::Time> times(2, time_);
+  view.expire_times = times;
+  EXPECT_EQ(refused(view),
+            "a batch has 3 ids and 2 expire times, wanted one each, one for all or none");
+  view.expire_times = absl::MakeConstSpan(times).subspan(1);
+  EXPECT_TRUE(client_->Upsert("a", view).ok());
+}
+
+TEST_F(MetadataTest, FiltersGoToEveryCall) {
+  EXPECT_EQ(client_->Count("a", {.filter = "c = \"even\""})->count, 2);
+  const std::vector<float> query = {1, 1};
+  const auto found = client_->Search(
+      "a", View(query, 2), {.k = 3, .filter = "i = 1", .include_metadata = true, .group_by = "c"});
+  ASSERT_TRUE(found.ok()) << found.status();
+  ASSERT_EQ(found->hits.size(), 1);
+  EXPECT_EQ(found->hits[0].metadata, metadata_[1]);
+  EXPECT_EQ(found->hits[0].group, Value("odd"));
+  EXPECT_FALSE(found->explanation.has_value());
+  const absl::Status wrong = client_->Count("a", {.filter = "c ?"}).status();
+  EXPECT_EQ(wrong.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(wrong.message()), HasSubstr("filter, column 4"));
+}
+
+TEST_F(MetadataTest, EveryOptionOfASearchIsSent) {
+  const std::vector<float> query = {1, 1};
+  const auto found = client_->Search("a", View(query, 2),
+                                     {.k = 3,
+                                      .ef_search = 50,
+                                      .exact = true,
+                                      .min_sequence = 1,
+                                      .include_vectors = true,
+                                      .field = "f",
+                                      .include_metadata = true,
+                                      .metadata_paths = {"c", "size.eu"},
+                                      .explain = true,
+                                      .offset = 4,
+                                      .max_distance = 0,
+                                      .group_by = "c",
+                                      .group_size = 2,
+                                      .diversity = Diversity{.weight = 0.25f, .candidates = 99}});
+  ASSERT_TRUE(found.ok()) << found.status();
+  const v1::SearchOptions sent = server_.search_options();
+  EXPECT_EQ(sent.k(), 3);
+  EXPECT_EQ(sent.ef_search(), 50);
+  EXPECT_TRUE(sent.exact() && sent.include_vectors() && sent.include_metadata() && sent.explain());
+  EXPECT_EQ(sent.field(), "f");
+  EXPECT_FALSE(sent.has_filter());
+  EXPECT_THAT(sent.metadata_paths(), ElementsAre("c", "size.eu"));
+  EXPECT_EQ(sent.offset(), 4);
+  EXPECT_TRUE(sent.has_max_distance());
+  EXPECT_EQ(sent.group_by(), "c");
+  EXPECT_EQ(sent.group_size(), 2);
+  EXPECT_EQ(sent.diversity().weight(), 0.25f);
+  EXPECT_EQ(sent.diversity().candidates(), 99);
+  ASSERT_TRUE(found->explanation.has_value());
+  ASSERT_EQ(found->explanation->segments.size(), 1);
+  const SegmentExplanation& segment = found->explanation->segments[0];
+  EXPECT_EQ(SearchPlanName(segment.plan), "filtered walk");
+  EXPECT_EQ(segment.estimated_selectivity, 0.25);
+  EXPECT_EQ(segment.distances, 1'234);
+  EXPECT_EQ(segment.time, absl::Microseconds(1'500));
+  EXPECT_EQ(found->explanation->filter_time, absl::Microseconds(250));
+}
+
+TEST_F(MetadataTest, OfABatchTheFirstQueryIsExplained) {
+  const std::vector<float> queries(2'000);
+  const auto found = client_->SearchBatch("a", View(queries, 2),
+                                          {.k = 10'000, .filter = "i = 1", .explain = true});
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->counts, std::vector<uint32_t>(1'000, 1));
+  EXPECT_TRUE(found->explanation.has_value());
+  const auto plain = client_->SearchBatch("a", View(queries, 2), {.k = 1});
+  EXPECT_FALSE(plain->explanation.has_value());
+  EXPECT_EQ(server_.search_options().group_size(), 1);
+}
+
+TEST_F(MetadataTest, RecordsAreSearchedByExample) {
+  const std::vector<uint64_t> like = {2};
+  const auto found = client_->SearchLike("a", {.positive = absl::MakeConstSpan(like)}, {.k = 1});
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->hits[0].id, Id(uint64_t{2}));
+  EXPECT_EQ(client_->SearchLike("a", {}).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(MetadataTest, RecordsAreDeletedByFilterAfterALook) {
+  const auto preview = client_->PreviewDelete("a", "c = \"even\"");
+  ASSERT_TRUE(preview.ok()) << preview.status();
+  EXPECT_EQ(preview->records, 2);
+  EXPECT_THAT(std::get<std::vector<uint64_t>>(preview->sample), ElementsAre(0, 2));
+  EXPECT_EQ(client_->Count("a")->count, 3);
+  const auto deleted = client_->DeleteMatching("a", "c = \"even\"");
+  ASSERT_TRUE(deleted.ok()) << deleted.status();
+  EXPECT_EQ(deleted->records_deleted, 2);
+  for (const char* empty : {"", " \n"}) {
+    EXPECT_EQ(client_->DeleteMatching("a", empty).status().code(),
+              absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(client_->PreviewDelete("a", empty).status().code(),
+              absl::StatusCode::kInvalidArgument);
+  }
+  EXPECT_EQ(client_->Count("a")->count, 1);
+}
+
+TEST_F(MetadataTest, OnePatchChangesAllRecordsOrEachHasItsOwn) {
+  const std::vector<uint64_t> ids = {2, 77, 0};
+  const std::vector<Metadata> one = {{{"c", nullptr}, {"size", Metadata{{"us", nullptr}}}}};
+  const auto all = client_->UpdateMetadata("a", absl::MakeConstSpan(ids), one);
+  ASSERT_TRUE(all.ok()) << all.status();
+  EXPECT_EQ(all->records_updated, 2);
+  EXPECT_THAT(std::get<std::vector<uint64_t>>(all->missing), ElementsAre(77));
+  const std::vector<Metadata> each = {{{"n", 2}}, {{"n", 77}}, {{"n", 0}}};
+  ASSERT_TRUE(client_->UpdateMetadata("a", absl::MakeConstSpan(ids), each).ok());
+  const auto got = client_->Get("a", absl::MakeConstSpan(ids).first(1), {.include_metadata = true});
+  EXPECT_EQ(got->records.metadata[0],
+            (Metadata{{"i", 2}, {"n", 2}, {"size", Metadata{{"eu", 44}}}}));
+  EXPECT_EQ(
+      client_->UpdateMetadata("a", absl::MakeConstSpan(ids), absl::MakeConstSpan(each).first(2))
+          .status()
+          .message(),
+      "3 ids have 2 patches, wanted one for each or one for all");
+}
+
+TEST_F(ClientTest, ManyPatchesAreCutIntoCalls) {
+  ASSERT_TRUE(Fill(*client_, "a", 10'000).ok());
+  std::vector<uint64_t> ids(10'000);
+  std::iota(ids.begin(), ids.end(), 0);
+  std::vector<Metadata> patches;
+  for (const uint64_t id : ids) {
+    patches.push_back({{"n", static_cast<int64_t>(id)}, {"text", std::string(1'000, 'x')}});
+  }
+  const auto updated = client_->UpdateMetadata("a", absl::MakeConstSpan(ids), patches);
+  ASSERT_TRUE(updated.ok()) << updated.status();
+  EXPECT_EQ(updated->records_updated, 10'000);
+  EXPECT_LT(server_.ids_at_once(), 3'000);
+  const auto got = client_->Get("a", absl::MakeConstSpan(ids),
+                                {.include_vectors = true, .include_metadata = true});
+  ASSERT_TRUE(got.ok()) << got.status();
+  EXPECT_EQ(got->records.metadata, patches);
+  EXPECT_EQ(got->records.vectors.rows, 10'000);
+}
+
+// Two fields, one of them of several vectors, over several calls.
+TEST_F(ClientTest, FieldsOfOneVectorAndOfSeveralComeBackJoined) {
+  ASSERT_TRUE(client_->CreateNamespace({.name = "a", .fields = {{.dimension = 2}}}).ok());
+  std::vector<uint64_t> ids, offsets = {0};
+  std::vector<float> vectors, tokens;
+  for (uint64_t id = 0; id < 2'500; ++id) {
+    ids.push_back(id);
+    vectors.insert(vectors.end(), 2, static_cast<float>(id));
+    tokens.insert(tokens.end(), 1 + id % 3, static_cast<float>(id));
+    offsets.push_back(tokens.size());
+  }
+  const FieldVectorsView more[] = {
+      {.field = "tokens", .vectors = View(tokens, 1), .offsets = offsets}};
+  const auto written = client_->Upsert("a", {.ids = absl::MakeConstSpan(ids),
+                                             .vectors = View(vectors, 2),
+                                             .field = "title",
+                                             .more_fields = more});
+  ASSERT_TRUE(written.ok()) << written.status();
+  const auto got = client_->Get("a", absl::MakeConstSpan(ids), {.include_vectors = true});
+  ASSERT_TRUE(got.ok()) << got.status();
+  EXPECT_LT(server_.ids_at_once(), 2'500);
+  EXPECT_EQ(got->records.vectors.rows, 0);
+  ASSERT_EQ(got->records.fields.size(), 2);
+  EXPECT_EQ(got->records.fields[0].field, "title");
+  EXPECT_EQ(ToFloats(got->records.fields[0].vectors.view()), vectors);
+  EXPECT_EQ(got->records.fields[1].field, "tokens");
+  EXPECT_EQ(got->records.fields[1].offsets, offsets);
+  EXPECT_EQ(ToFloats(got->records.fields[1].vectors.view()), tokens);
+}
+
+TEST_F(ClientTest, OffsetsMustFitTheVectorsAndTheIds) {
+  ASSERT_TRUE(client_->CreateNamespace({.name = "a", .fields = {{.dimension = 1}}}).ok());
+  const std::vector<uint64_t> ids = {1, 2, 3};
+  const std::vector<float> vectors(5);
+  const auto refused = [&](const std::vector<uint64_t>& offsets) {
+    const absl::Status status = client_
+                                    ->Upsert("a", {.ids = absl::MakeConstSpan(ids),
+                                                   .vectors = View(vectors, 1),
+                                                   .field = "f",
+                                                   .offsets = offsets})
+                                    .status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    return std::string(status.message());
+  };
+  EXPECT_EQ(refused({}), "a batch has 3 ids and 5 vectors in field f");
+  EXPECT_EQ(refused({0, 5}),
+            "a batch of 3 records has 2 offsets for field f, wanted one more than records");
+  EXPECT_EQ(refused({0, 1, 2, 4}),
+            "the offsets of field f go from 0 to 4, wanted 0 to 5, its vectors");
+  EXPECT_EQ(refused({0, 3, 2, 5}), "the offsets of field f fall from 3 to 2 at record 1");
+}
+
 TEST_F(ClientTest, IndexingIsWatchedToItsEnd) {
   ASSERT_TRUE(Fill(*client_, "a", 10).ok());
   std::vector<uint64_t> indexed;
