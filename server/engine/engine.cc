@@ -20,7 +20,6 @@ constexpr int kIndexNiceness = 5;
 constexpr size_t kCompactions = 1;
 
 // How often idle namespaces are looked for, at least.
-constexpr absl::Duration kSweepInterval = absl::Seconds(10);
 
 size_t ThreadsOrCores(int threads) {
   return threads > 0 ? threads : std::max(1u, std::thread::hardware_concurrency());
@@ -43,8 +42,10 @@ Engine::Engine(const EngineOptions& options, std::unique_ptr<storage::DataDirect
                  .files = storage::FileSystem::System(),
                  .segments_directory = directory_->segments_path(),
                  .index = {.pool = &index_pool_, .gate = &compaction_gate_},
-                 .search_pool = &search_pool_},
+                 .search_pool = &search_pool_,
+                 .now = options.now},
       close_idle_after_(options.close_idle_after),
+      sweep_every_(options.sweep_every),
       sweeper_([this] { Sweep(); }) {}
 
 Engine::~Engine() {
@@ -89,7 +90,7 @@ std::vector<std::shared_ptr<NamespaceSlot>> Engine::Slots() const {
 }
 
 void Engine::Sweep() {
-  const absl::Duration interval = std::min(close_idle_after_ / 2, kSweepInterval);
+  const absl::Duration interval = std::min(close_idle_after_ / 2, sweep_every_);
   while (true) {
     {
       MutexLock lock(&mu_);

@@ -31,6 +31,9 @@ struct EngineOptions {
   int index_threads = 0;   // 0: one per core
   // A namespace that nobody used for so long is closed; its next use opens it again.
   absl::Duration close_idle_after = absl::Minutes(10);
+  // How often expired records are deleted, and idle namespaces looked for.
+  absl::Duration sweep_every = absl::Seconds(10);
+  std::function<absl::Time()> now = absl::Now;  // what records expire by
 };
 
 struct EngineStats {
@@ -85,6 +88,7 @@ class Engine {
   ThreadPool search_pool_;
   const NamespaceResources resources_;
   const absl::Duration close_idle_after_;
+  const absl::Duration sweep_every_;
 
   Mutex ddl_mu_ ABSL_ACQUIRED_BEFORE(mu_);  // one namespace is made or deleted at a time
   mutable Mutex mu_;

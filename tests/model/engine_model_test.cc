@@ -13,7 +13,9 @@
 #include <future>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,7 @@
 #include "gtest/gtest.h"
 #include "server/engine/check.h"
 #include "server/engine/engine.h"
+#include "tests/model/random_metadata.h"
 
 namespace varve::engine {
 namespace {
@@ -60,12 +63,20 @@ class ModelRun {
 
   void Step() {
     const uint32_t dice = random_() % 100;
-    if (dice < 40) {
+    if (dice < 35) {
       Upsert();
-    } else if (dice < 50) {
+    } else if (dice < 42) {
       Delete();
-    } else if (dice < 70) {
+    } else if (dice < 46) {
+      UpdateMetadata();
+    } else if (dice < 47) {
+      DeleteMatching();
+    } else if (dice < 50) {
+      PassTime();
+    } else if (dice < 60) {
       ExactSearch();
+    } else if (dice < 70) {
+      FilteredSearch();
     } else if (dice < 85) {
       GraphSearch();
     } else if (dice < 93) {
@@ -96,8 +107,17 @@ class ModelRun {
   }
 
  private:
+  // A record as it should be.
+  struct Record {
+    Vector vector;
+    ModelMetadata metadata;
+    int64_t expires_at = 0;  // in seconds of the model's clock; 0: never
+  };
+
   void OpenEngine() {
-    auto opened = Engine::Open({.data_dir = directory_.string()});
+    auto opened = Engine::Open({.data_dir = directory_.string(),
+                                .sweep_every = absl::InfiniteDuration(),  // but see PassTime
+                                .now = [this] { return absl::FromUnixSeconds(clock_); }});
     ASSERT_TRUE(opened.ok()) << opened.status();
     engine_ = *std::move(opened);
   }
@@ -154,13 +174,24 @@ class ModelRun {
     return records.fields.empty() ? none : records.fields.front().bytes;
   }
 
-  WriteResult Send(const std::vector<uint64_t>& ids, const std::vector<Vector>& vectors,
+  WriteResult Send(const std::vector<uint64_t>& ids, const std::vector<Record>& records,
                    uint64_t batch) {
     Ids owned{.numbers = ids};
+    std::vector<Vector> vectors;
+    std::vector<std::string> encoded;
+    std::vector<int64_t> expires_at;
+    for (const Record& record : records) {
+      vectors.push_back(record.vector);
+      encoded.push_back(record.metadata.Encode());
+      expires_at.push_back(record.expires_at * 1'000'000);
+    }
+    const std::vector<std::string_view> attributes(encoded.begin(), encoded.end());
     const std::string bytes = Pack(vectors);
-    auto result =
-        namespace_->Upsert({.ids = owned.View(id_type_), .fields = {{.vectors = View(bytes)}}},
-                           OnError::kFailBatch, {.producer = "p", .number = batch});
+    auto result = namespace_->Upsert({.ids = owned.View(id_type_),
+                                      .fields = {{.vectors = View(bytes)}},
+                                      .attributes = attributes,
+                                      .expires_at = expires_at},
+                                     OnError::kFailBatch, {.producer = "p", .number = batch});
     EXPECT_TRUE(result.ok()) << result.status();
     return result.ok() ? *std::move(result) : WriteResult();
   }
@@ -168,27 +199,29 @@ class ModelRun {
   void Upsert() {
     // Mostly small batches; now and then one that fills segments.
     const size_t count = random_() % 20 == 0 ? 1500 : 1 + random_() % 60;
-    last_ids_.clear(), last_vectors_.clear();
+    last_ids_.clear(), last_records_.clear();
     for (size_t i = 0; i < count; ++i) {
       last_ids_.push_back(RandomId());
-      last_vectors_.push_back(RandomVector());
+      const int64_t expires_at = random_() % 8 == 0 ? clock_ + 1 + random_() % 300 : 0;
+      last_records_.push_back(
+          {.vector = RandomVector(), .metadata = metadata_.Draw(), .expires_at = expires_at});
     }
     std::printf("upsert %zu\n", count);
-    std::map<uint64_t, Vector> written;
-    for (size_t i = 0; i < count; ++i) written[last_ids_[i]] = last_vectors_[i];
-    const WriteResult result = Send(last_ids_, last_vectors_, ++last_batch_);
+    std::map<uint64_t, Record> written;
+    for (size_t i = 0; i < count; ++i) written[last_ids_[i]] = last_records_[i];
+    const WriteResult result = Send(last_ids_, last_records_, ++last_batch_);
     EXPECT_EQ(result.sequence, ++sequence_);
     EXPECT_FALSE(result.duplicate);
     EXPECT_EQ(result.records_written, written.size());
     EXPECT_EQ(result.superseded_rows.size(), count - written.size());
-    for (auto& [id, vector] : written) model_[id] = vector;
+    for (auto& [id, record] : written) model_[id] = record, dead_.erase(id);
   }
 
   // A producer that did not hear the acknowledgement sends its last batch again.
   void ResendBatch() {
     if (last_batch_ == 0) return;
     std::printf("resend batch %lu\n", last_batch_);
-    EXPECT_TRUE(Send(last_ids_, last_vectors_, last_batch_).duplicate);
+    EXPECT_TRUE(Send(last_ids_, last_records_, last_batch_).duplicate);
   }
 
   void Delete() {
@@ -197,13 +230,78 @@ class ModelRun {
       ids.numbers.push_back(RandomId());
     }
     std::printf("delete %zu\n", ids.numbers.size());
+    // One that has expired and is not deleted yet is deleted as well.
     size_t expected = 0;
-    for (uint64_t id : ids.numbers) expected += model_.erase(id);
+    for (uint64_t id : ids.numbers) expected += model_.erase(id) + dead_.erase(id);
     auto result = namespace_->Delete(ids.View(id_type_));
     ASSERT_TRUE(result.ok()) << result.status();
     EXPECT_EQ(result->records_deleted, expected);
     if (expected > 0) ++sequence_;
     EXPECT_EQ(result->sequence, sequence_);
+  }
+
+  void UpdateMetadata() {
+    Ids ids;
+    for (size_t i = 0, count = 1 + random_() % 40; i < count; ++i)
+      ids.numbers.push_back(RandomId());
+    const ModelMetadata patch = metadata_.Draw();
+    const bool removes = random_() % 3 == 0;
+    std::printf("update metadata %zu\n", ids.numbers.size());
+    metadata::MergePatch merge{.set = patch.Attributes(), .remove = {}};
+    if (removes && !patch.n) merge.remove.push_back("n");
+    size_t missing = 0;
+    std::set<uint64_t> changed;
+    for (const uint64_t id : ids.numbers) {
+      const auto found = model_.find(id);
+      if (found == model_.end()) {
+        ++missing;
+        continue;
+      }
+      changed.insert(id);
+      found->second.metadata = patch.Over(found->second.metadata);
+      if (removes && !patch.n) found->second.metadata.n.reset();
+    }
+    auto result = namespace_->UpdateMetadata(ids.View(id_type_), {&merge, 1});
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->records_updated, changed.size());
+    EXPECT_EQ(result->missing.size(), missing);
+    if (!changed.empty()) ++sequence_;
+    EXPECT_EQ(result->sequence, sequence_);
+  }
+
+  void DeleteMatching() {
+    // Two conditions, so that not everything goes too often.
+    const auto one = metadata_.DrawFilter(), other = metadata_.DrawFilter();
+    const metadata::Filter filter = metadata::Filter::And({one.filter, other.filter});
+    std::printf("delete %s\n", ToString(filter).c_str());
+    const auto doomed = std::erase_if(model_, [&](const auto& entry) {
+      return one.meaning(entry.second.metadata) && other.meaning(entry.second.metadata);
+    });
+    const auto preview = namespace_->PreviewDelete(filter, 5);
+    ASSERT_TRUE(preview.ok()) << preview.status();
+    EXPECT_EQ(preview->records, doomed);
+    EXPECT_EQ(preview->sample.size(), std::min<size_t>(doomed, 5));
+    const auto result = namespace_->DeleteMatching(filter, CallControl());
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->records_deleted, doomed);
+    if (doomed > 0) ++sequence_;
+  }
+
+  // Records expire; now and then they are deleted too.
+  void PassTime() {
+    clock_ += random_() % 60;
+    for (auto it = model_.begin(); it != model_.end();) {
+      const bool expired = it->second.expires_at != 0 && it->second.expires_at <= clock_;
+      if (expired) dead_.insert(it->first);
+      it = expired ? model_.erase(it) : std::next(it);
+    }
+    std::printf("time %ld\n", clock_);
+    if (random_() % 2 == 0) return;
+    const auto deleted = namespace_->DeleteExpired();
+    ASSERT_TRUE(deleted.ok()) << deleted.status();
+    EXPECT_EQ(*deleted, dead_.size());
+    if (*deleted > 0) ++sequence_;
+    dead_.clear();
   }
 
   double Distance(const Vector& a, const Vector& b) const {
@@ -220,13 +318,15 @@ class ModelRun {
 
   // Searches, checks that what is found is live with its true distance and vector, in order and
   // once, and returns the distances.
-  std::vector<float> Search(const Vector& query, uint32_t k, bool exact) {
+  std::vector<float> Search(const Vector& query, uint32_t k, bool exact,
+                            const std::optional<metadata::Filter>& filter = std::nullopt) {
     const std::string bytes = Pack({query});
     auto result = namespace_->Search({.queries = View(bytes),
                                       .k = k,
                                       .exact = exact,
                                       .min_sequence = sequence_,
-                                      .include = {.vectors = true}},
+                                      .filter = filter,
+                                      .include = {.vectors = true, .metadata = true}},
                                      CallControl());
     EXPECT_TRUE(result.ok()) << result.status();
     if (!result.ok()) return {};
@@ -236,17 +336,22 @@ class ModelRun {
       const auto found = model_.find(ids[i]);
       EXPECT_NE(found, model_.end()) << "id " << ids[i] << " is not live";
       if (found == model_.end()) continue;
-      EXPECT_NEAR(result->distances[i], Distance(query, found->second), 1e-3);
-      EXPECT_EQ(View(Vectors(result->records)).row(i), Pack({found->second}));
+      EXPECT_NEAR(result->distances[i], Distance(query, found->second.vector), 1e-3);
+      EXPECT_EQ(View(Vectors(result->records)).row(i), Pack({found->second.vector}));
+      EXPECT_EQ(result->records.attributes[i], found->second.metadata.Encode());
     }
     std::sort(ids.begin(), ids.end());
     EXPECT_EQ(std::adjacent_find(ids.begin(), ids.end()), ids.end()) << "an id was found twice";
     return result->distances;
   }
 
-  std::vector<double> TrueDistances(const Vector& query, uint32_t k) const {
+  std::vector<double> TrueDistances(
+      const Vector& query, uint32_t k,
+      const RandomMetadata::Meaning& keep = [](const ModelMetadata&) { return true; }) const {
     std::vector<double> distances;
-    for (const auto& [id, vector] : model_) distances.push_back(Distance(query, vector));
+    for (const auto& [id, record] : model_) {
+      if (keep(record.metadata)) distances.push_back(Distance(query, record.vector));
+    }
     std::sort(distances.begin(), distances.end());
     distances.resize(std::min<size_t>(distances.size(), k));
     return distances;
@@ -273,19 +378,47 @@ class ModelRun {
     wanted_ += truth.size();
   }
 
+  void FilteredSearch() {
+    const Vector query = RandomVector();
+    const uint32_t k = 1 + random_() % 30;
+    const bool exact = random_() % 2 == 0;
+    const RandomMetadata::DrawnFilter drawn = metadata_.DrawFilter();
+    const auto& [filter, meaning] = drawn;
+    std::printf("%s k=%u %s\n", exact ? "exact search" : "search", k, ToString(filter).c_str());
+    const std::vector<float> found = Search(query, k, exact, filter);
+    const std::vector<double> truth = TrueDistances(query, k, meaning);
+    ASSERT_EQ(found.size(), truth.size());
+    for (size_t i = 0; i < found.size(); ++i) {
+      if (exact) EXPECT_NEAR(found[i], truth[i], 1e-3);
+      if (!exact) hits_ += found[i] <= truth.back() + 1e-3;
+    }
+    if (!exact) wanted_ += truth.size();
+    const auto satisfies = [&](const auto& entry) {
+      return drawn.meaning(entry.second.metadata);
+    };
+    uint64_t sequence = 0;
+    EXPECT_EQ(namespace_->Count(&filter, &sequence),
+              std::count_if(model_.begin(), model_.end(), satisfies));
+  }
+
   void Get() {
     Ids ids;
     for (int i = 0; i < 20; ++i) ids.numbers.push_back(RandomId());
     std::printf("get %zu\n", ids.numbers.size());
     IdList missing;
-    auto records = namespace_->Get(ids.View(id_type_), {.vectors = true}, &missing);
+    auto records =
+        namespace_->Get(ids.View(id_type_), {.vectors = true, .metadata = true}, &missing);
     ASSERT_TRUE(records.ok()) << records.status();
     std::vector<uint64_t> expected_found, expected_missing;
     std::vector<Vector> expected_vectors;
+    std::vector<std::string> expected_attributes;
     for (uint64_t id : ids.numbers) {
       (model_.contains(id) ? expected_found : expected_missing).push_back(id);
-      if (model_.contains(id)) expected_vectors.push_back(model_[id]);
+      if (!model_.contains(id)) continue;
+      expected_vectors.push_back(model_[id].vector);
+      expected_attributes.push_back(model_[id].metadata.Encode());
     }
+    EXPECT_EQ(records->attributes, expected_attributes);
     EXPECT_EQ(Numbers(records->ids), expected_found);
     EXPECT_EQ(Numbers(missing), expected_missing);
     EXPECT_EQ(Vectors(*records), Pack(expected_vectors));
@@ -293,7 +426,9 @@ class ModelRun {
 
   // Reads everything, taking the scan up anew from its token now and then.
   void Scan() {
-    std::printf("scan\n");
+    std::optional<RandomMetadata::DrawnFilter> drawn;
+    if (random_() % 2 == 0) drawn = metadata_.DrawFilter();
+    std::printf("scan %s\n", drawn ? ToString(drawn->filter).c_str() : "");
     std::string token;
     std::vector<uint64_t> ids;
     std::string vectors;
@@ -301,7 +436,9 @@ class ModelRun {
     bool done = false;
     while (!done) {
       if (scanner == nullptr || random_() % 3 == 0) {
-        auto opened = namespace_->Scan(token, {.include = {.vectors = true}});
+        ScanRequest request{.include = {.vectors = true}};
+        if (drawn) request.filter = drawn->filter;
+        auto opened = namespace_->Scan(token, request);
         ASSERT_TRUE(opened.ok()) << opened.status();
         scanner = *std::move(opened);
       }
@@ -312,9 +449,10 @@ class ModelRun {
     }
     std::vector<uint64_t> expected_ids;
     std::vector<Vector> expected_vectors;
-    for (const auto& [id, vector] : model_) {
+    for (const auto& [id, record] : model_) {
+      if (drawn && !drawn->meaning(record.metadata)) continue;
       expected_ids.push_back(id);
-      expected_vectors.push_back(vector);
+      expected_vectors.push_back(record.vector);
     }
     EXPECT_EQ(ids, expected_ids);
     EXPECT_EQ(vectors, Pack(expected_vectors));
@@ -361,7 +499,7 @@ class ModelRun {
     ASSERT_TRUE(report.ok()) << report.status();
     EXPECT_THAT(report->record_damage, testing::IsEmpty());
     EXPECT_THAT(report->index_damage, testing::IsEmpty());
-    EXPECT_EQ(report->records, model_.size());
+    EXPECT_EQ(report->records, model_.size() + dead_.size());
   }
 
   void Restart(const std::function<void()>& meanwhile) {
@@ -388,11 +526,14 @@ class ModelRun {
   std::unique_ptr<Engine> engine_;
   std::shared_ptr<Namespace> namespace_;
 
-  std::map<uint64_t, Vector> model_;
+  std::map<uint64_t, Record> model_;
+  std::set<uint64_t> dead_;  // expired, and not deleted yet
+  RandomMetadata metadata_{&random_};
+  int64_t clock_ = 1'700'000'000;
   uint64_t sequence_ = 0;
   uint64_t last_batch_ = 0;
   std::vector<uint64_t> last_ids_;
-  std::vector<Vector> last_vectors_;
+  std::vector<Record> last_records_;
   size_t hits_ = 0, wanted_ = 0;
 };
 
