@@ -156,8 +156,7 @@ absl::Status ActiveSegment::Search(const SegmentQuery& query, uint32_t visible,
     return Scan(query, vector, 0, visible, nearest, report);
   }
   if (plan == SearchPlan::kScan) {
-    VARVE_RETURN_IF_ERROR(
-        ScanCodes(query, vector, builder_->codes(), linked, nearest, report));
+    VARVE_RETURN_IF_ERROR(ScanCodes(query, vector, builder_->codes(), linked, nearest, report));
     return Scan(query, vector, linked, visible, nearest, report);
   }
   VARVE_RETURN_IF_ERROR(Walk(query, plan, vector, GraphBuilder::Links(builder_.get()),

@@ -55,10 +55,10 @@ class AttributeOverlay {
   }
 
   // Calls `visit` with each change made after commit `sequence`, those of a row in their order.
-  void ForEachSince(uint64_t sequence,
-                    absl::FunctionRef<void(uint32_t ordinal, uint64_t changed_at,
-                                           std::string_view encoded)>
-                        visit) const ABSL_LOCKS_EXCLUDED(mu_) {
+  void ForEachSince(
+      uint64_t sequence,
+      absl::FunctionRef<void(uint32_t ordinal, uint64_t changed_at, std::string_view encoded)>
+          visit) const ABSL_LOCKS_EXCLUDED(mu_) {
     if (changed_rows() == 0) return;
     MutexLock lock(&mu_);
     for (const auto& [ordinal, versions] : rows_) {

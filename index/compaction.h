@@ -13,9 +13,9 @@
 #include "base/mutex.h"
 #include "index/graph_builder.h"
 #include "index/options.h"
+#include "index/row_history.h"
 #include "index/row_source.h"
 #include "index/segment.h"
-#include "index/row_history.h"
 #include "index/top_k.h"
 
 namespace varve::index {

@@ -24,7 +24,7 @@ struct SegmentShape {
   uint64_t rows = 0;  // live and dead
   uint64_t live_rows = 0;
   uint64_t changed_rows = 0;  // their metadata is not in the columns
-  bool sealed = true;  // others stay as they are, and apart what they lie between
+  bool sealed = true;         // others stay as they are, and apart what they lie between
 };
 
 // Segments [begin, end) are to be made into one; of a single one, its live rows are kept.

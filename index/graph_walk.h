@@ -150,7 +150,8 @@ class GraphWalk {
       batch.size = 0;
       const absl::Span<const uint32_t> between = GatherAccepted(node, accept, wanted, &batch);
       if (batch.size == 0 && ++crossings <= kCrossingsMax) {
-        Gather(between, [](uint32_t) { return true; }, &batch);
+        Gather(
+            between, [](uint32_t) { return true; }, &batch);
       } else if (batch.size == 0 && stays_near_) {
         cost_max_ = 0;
       }

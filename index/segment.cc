@@ -128,8 +128,7 @@ std::shared_ptr<const RowBitmap> Segment::Match(const metadata::Filter& filter, 
 }
 
 std::shared_ptr<const RowBitmap> MatchCache::Get(
-    const metadata::Filter& filter,
-    absl::FunctionRef<std::shared_ptr<const RowBitmap>()> make) {
+    const metadata::Filter& filter, absl::FunctionRef<std::shared_ptr<const RowBitmap>()> make) {
   std::string text = ToString(filter);
   const auto find = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return std::find_if(entries_.begin(), entries_.end(),
@@ -166,8 +165,8 @@ absl::StatusOr<std::shared_ptr<const SealedSegment>> SealedSegment::Open(
   VARVE_ASSIGN_OR_RETURN(
       AttributeColumns columns,
       AttributeColumns::Parse(layout.attributes, header.rows, StrCat("segment file ", name)));
-  return std::shared_ptr<const SealedSegment>(
-      new SealedSegment(file, name, layout, std::move(columns), std::move(owner), space, std::move(history)));
+  return std::shared_ptr<const SealedSegment>(new SealedSegment(
+      file, name, layout, std::move(columns), std::move(owner), space, std::move(history)));
 }
 
 absl::Status SealedSegment::Verify() const {
@@ -254,8 +253,8 @@ absl::StatusOr<SegmentFileSummary> WriteSegment(uint64_t segment_id, const Vecto
   }
   VARVE_RETURN_IF_ERROR(WriteExpiry(&encoder, source, rows));
   VARVE_RETURN_IF_ERROR(encoder.BeginSection(SectionKind::kAttributes));
-  VARVE_RETURN_IF_ERROR(MergeColumns(
-      attributes, [&](std::string_view bytes) { return encoder.Append(bytes); }));
+  VARVE_RETURN_IF_ERROR(
+      MergeColumns(attributes, [&](std::string_view bytes) { return encoder.Append(bytes); }));
   return encoder.Finish();
 }
 

@@ -53,11 +53,11 @@ struct SegmentQuery {
 // How a search of one segment went.
 struct SearchReport {
   SearchPlan plan = SearchPlan::kScan;
-  bool gave_up = false;     // a walk that became dearer than the scan that was done then
-  uint64_t distances = 0;   // between the query and rows or codes
-  uint64_t hops = 0;        // nodes whose links were followed
-  uint64_t dead_rows = 0;   // met by the walk, or passed over by the scan
-  uint64_t rescored = 0;    // rows compared again by their vectors
+  bool gave_up = false;    // a walk that became dearer than the scan that was done then
+  uint64_t distances = 0;  // between the query and rows or codes
+  uint64_t hops = 0;       // nodes whose links were followed
+  uint64_t dead_rows = 0;  // met by the walk, or passed over by the scan
+  uint64_t rescored = 0;   // rows compared again by their vectors
 };
 
 enum class SegmentState : uint8_t { kActive, kSealing, kSealed, kCompacting };
@@ -148,8 +148,7 @@ class Segment : public RowSource {
   // Whether a scan of the first `rows` rows is better done by their codes: not when it is to be exact, or
   // when they are so few that most would be compared again.
   bool WorthScanningCodes(const SegmentQuery& query, uint32_t rows) const {
-    const uint32_t count =
-        query.matches != nullptr ? MatchesBelow(query, rows) : LiveRows(rows);
+    const uint32_t count = query.matches != nullptr ? MatchesBelow(query, rows) : LiveRows(rows);
     return !query.exact && count > 8 * query.ef;
   }
 
@@ -317,8 +316,7 @@ absl::Status Segment::Walk(const SegmentQuery& query, SearchPlan plan, Vector ve
   scratch.pool.TakeAccepted(&scratch.found);
   // A walk that has cost as much as the scan would is nowhere near its end; one that stood apart from
   // some of the matches has not found them.
-  report->gave_up =
-      walk.gave_up() || scratch.found.size() < std::min<size_t>(query.k, match_count);
+  report->gave_up = walk.gave_up() || scratch.found.size() < std::min<size_t>(query.k, match_count);
   if (report->gave_up) return ScanCodes(query, vector, codes, visible, nearest, report);
   Rescore(query, vector, codes, code, scratch.found, nearest, report);
   return absl::OkStatus();
@@ -344,9 +342,9 @@ void Segment::Rescore(const SegmentQuery& query, Vector vector, CodeArray codes,
 class MatchCache {
  public:
   // What `make()` gives, or gave before for the same filter.
-  std::shared_ptr<const RowBitmap> Get(
-      const metadata::Filter& filter,
-      absl::FunctionRef<std::shared_ptr<const RowBitmap>()> make) ABSL_LOCKS_EXCLUDED(mu_);
+  std::shared_ptr<const RowBitmap> Get(const metadata::Filter& filter,
+                                       absl::FunctionRef<std::shared_ptr<const RowBitmap>()> make)
+      ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   // Each takes a bit for each row.

@@ -22,7 +22,7 @@ namespace varve::index {
 // On disk: never renumber, never reuse.
 enum class SegmentFormatVersion : uint16_t {
   kInitial = 1,
-  kCodes = 2,  // header.quantization, kCenter and kCodes; element types other than float32
+  kCodes = 2,       // header.quantization, kCenter and kCodes; element types other than float32
   kAttributes = 3,  // kExpiry and kAttributes
 };
 

@@ -90,10 +90,10 @@ std::string FiveAttributes() {
   for (uint32_t i = 0; i < kRows; ++i) {
     metadata::AttributeMap attributes;
     attributes["size"].values.emplace_back(metadata::ValueView::Int64(i / 2));
-    attributes["tags"] = {.is_list = true,
-                          .values = {metadata::Value(metadata::ValueView::String("all")),
-                                     metadata::Value(metadata::ValueView::String(
-                                         i % 2 == 0 ? "even" : "odd"))}};
+    attributes["tags"] = {
+        .is_list = true,
+        .values = {metadata::Value(metadata::ValueView::String("all")),
+                   metadata::Value(metadata::ValueView::String(i % 2 == 0 ? "even" : "odd"))}};
     if (i == 1) attributes.clear();
     encoded.push_back(*metadata::EncodeAttributes(attributes));
   }

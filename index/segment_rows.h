@@ -82,7 +82,7 @@ class SegmentRows {
 
   const size_t row_bytes_;
   const size_t capacity_;
-  std::vector<std::unique_ptr<Block>> blocks_;  // sized once: readers index it while it is filled
+  std::vector<std::unique_ptr<Block>> blocks_;   // sized once: readers index it while it is filled
   std::vector<std::unique_ptr<char[]>> chunks_;  // of bytes copied
   size_t size_ = 0;
   std::atomic<size_t> memory_bytes_{0};

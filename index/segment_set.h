@@ -95,8 +95,8 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
 
   // Adds rows and changes others, visible together from commit `sequence` on, which must be above the
   // one before. `next_row` is above every row so far.
-  void Commit(uint64_t sequence, uint64_t next_row, const NewRows& added,
-              const RowChanges& changes) ABSL_LOCKS_EXCLUDED(commit_mu_, mu_);
+  void Commit(uint64_t sequence, uint64_t next_row, const NewRows& added, const RowChanges& changes)
+      ABSL_LOCKS_EXCLUDED(commit_mu_, mu_);
 
   std::shared_ptr<const SegmentView> Pin() const ABSL_LOCKS_EXCLUDED(mu_);
 

@@ -65,8 +65,10 @@ class Fixture {
       live_[next_row_++] = vector;
     }
     for (uint64_t row : dead_rows) live_.erase(row);
-    set_->Commit(++sequence_, next_row_, {.rows = rows, .labels = label_views, .vectors = bytes, .attributes = {}, .expires_at = {}},
-                 {.dead_rows = dead_rows, .metadata = {}});
+    set_->Commit(
+        ++sequence_, next_row_,
+        {.rows = rows, .labels = label_views, .vectors = bytes, .attributes = {}, .expires_at = {}},
+        {.dead_rows = dead_rows, .metadata = {}});
     return first;
   }
   void Delete(const std::vector<uint64_t>& rows) { Add({}, rows); }

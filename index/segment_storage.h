@@ -8,9 +8,9 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "index/row_history.h"
 #include "index/segment.h"
 #include "index/segment_format.h"
-#include "index/row_history.h"
 #include "index/vector.h"
 
 namespace varve::index {
@@ -33,8 +33,7 @@ class SegmentStorage {
   // Makes the file of a segment, durably, and opens it. It counts from Install on; until then a crash
   // leaves nothing of it. When this fails nothing is left either.
   virtual absl::StatusOr<std::shared_ptr<const SealedSegment>> Write(
-      uint64_t id, const VectorSpace& space, std::shared_ptr<RowHistory> history,
-      Writer write) = 0;
+      uint64_t id, const VectorSpace& space, std::shared_ptr<RowHistory> history, Writer write) = 0;
 
   // Changes what a set is restored from, at once and durably, and removes the files of those
   // replaced: who still reads one goes on reading. On an error nothing has changed.

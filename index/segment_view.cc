@@ -84,8 +84,7 @@ absl::StatusOr<std::vector<Neighbor>> SearchView(const VectorSpace& space, const
     const absl::Time begin = reports == nullptr ? absl::Time() : absl::Now();
     SearchReport report;
     TopK<Candidate> nearest(params.k);
-    VARVE_RETURN_IF_ERROR(
-        part.segment->Search(segment_query, part.visible, &nearest, &report));
+    VARVE_RETURN_IF_ERROR(part.segment->Search(segment_query, part.visible, &nearest, &report));
     if (reports != nullptr) {
       reports->push_back({.segment_id = part.segment->id(),
                           .rows = part.visible,

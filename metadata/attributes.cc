@@ -111,8 +111,7 @@ absl::Status CheckPath(std::string_view path) {
     return Bad(path.substr(0, 32),
                StrCat("a path must be at most ", kPathBytesMax, " bytes, is ", path.size()));
   }
-  if (path.empty() || path.front() == '.' || path.back() == '.' ||
-      path.find("..") != path.npos) {
+  if (path.empty() || path.front() == '.' || path.back() == '.' || path.find("..") != path.npos) {
     return Bad(path, "a path must be names of one character and more, with a dot between two");
   }
   if (!IsUtf8(path)) return Bad(path, "a path must be UTF-8");
@@ -165,7 +164,8 @@ absl::Status AttributeEncoder::CheckPaths() const {
     if (i > 0 && entries_[i - 1].path == path) return Bad(path, "is there twice");
     for (size_t dot = path.find('.'); dot != path.npos; dot = path.find('.', dot + 1)) {
       if (!is_there(path.substr(0, dot))) continue;
-      return Bad(path.substr(0, dot), StrCat("is a value, and an object with \"", path, "\" in it"));
+      return Bad(path.substr(0, dot),
+                 StrCat("is a value, and an object with \"", path, "\" in it"));
     }
   }
   return absl::OkStatus();
@@ -199,9 +199,9 @@ absl::Status AttributeEncoder::Encode(std::string* out) {
   for (size_t i = 0; i < entries_.size() && status.ok(); ++i) {
     status = Append(entries_[i], out);
     if (status.ok() && out->size() - begin > kAttributesBytesMax) {
-      status = absl::InvalidArgumentError(
-          StrCat("metadata must be at most ", kAttributesBytesMax, " bytes, attribute \"",
-                 entries_[i].path, "\" brings it to ", out->size() - begin));
+      status = absl::InvalidArgumentError(StrCat("metadata must be at most ", kAttributesBytesMax,
+                                                 " bytes, attribute \"", entries_[i].path,
+                                                 "\" brings it to ", out->size() - begin));
     }
   }
   if (!status.ok()) out->resize(begin);

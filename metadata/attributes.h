@@ -17,7 +17,7 @@
 namespace varve::metadata {
 
 inline constexpr size_t kPathBytesMax = 256;
-inline constexpr size_t kAttributesMax = 1024;                     // of one record
+inline constexpr size_t kAttributesMax = 1024;                    // of one record
 inline constexpr size_t kAttributesBytesMax = size_t{256} << 10;  // of one record, encoded
 
 // One attribute's value as a client sends it.

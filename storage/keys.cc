@@ -75,7 +75,8 @@ std::array<char, kRowKeyBytes> RowKey(NamespaceNumber number, uint64_t row) {
   return key;
 }
 
-std::array<char, kVectorKeyBytes> VectorKey(NamespaceNumber number, uint64_t row, FieldNumber field) {
+std::array<char, kVectorKeyBytes> VectorKey(NamespaceNumber number, uint64_t row,
+                                            FieldNumber field) {
   std::array<char, kVectorKeyBytes> key;
   StoreBigEndian(number, key.data());
   StoreBigEndian(row, key.data() + kNamespacePrefixBytes);

@@ -52,7 +52,8 @@ std::string ProducerKey(NamespaceNumber number, std::string_view producer);
 std::string IdKey(NamespaceNumber number, std::string_view id);
 // On the stack: the write path makes two for every record.
 std::array<char, kRowKeyBytes> RowKey(NamespaceNumber number, uint64_t row);
-std::array<char, kVectorKeyBytes> VectorKey(NamespaceNumber number, uint64_t row, FieldNumber field);
+std::array<char, kVectorKeyBytes> VectorKey(NamespaceNumber number, uint64_t row,
+                                            FieldNumber field);
 // Of the families `tombstones` and `updates`.
 std::string MarkKey(NamespaceNumber number, uint64_t row, FieldNumber field);
 

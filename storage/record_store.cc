@@ -107,9 +107,11 @@ absl::Status ReadMetadataAt(const Database& db, const Snapshot& snapshot, Namesp
 }
 
 // The record of each row, nullopt where there is none.
-absl::StatusOr<std::vector<std::optional<StoredRecord>>> ReadRowsAt(
-    const Database& db, const Snapshot& snapshot, NamespaceNumber number,
-    absl::Span<const uint64_t> rows, const RecordParts& parts) {
+absl::StatusOr<std::vector<std::optional<StoredRecord>>> ReadRowsAt(const Database& db,
+                                                                    const Snapshot& snapshot,
+                                                                    NamespaceNumber number,
+                                                                    absl::Span<const uint64_t> rows,
+                                                                    const RecordParts& parts) {
   std::vector<std::array<char, kRowKeyBytes>> keys;
   keys.reserve(rows.size());
   for (const uint64_t row : rows) keys.push_back(RowKey(number, row));
@@ -118,8 +120,7 @@ absl::StatusOr<std::vector<std::optional<StoredRecord>>> ReadRowsAt(
   std::vector<StoredRecord*> found;
   for (size_t i = 0; i < rows.size(); ++i) {
     if (!values.has(i)) continue;
-    VARVE_ASSIGN_OR_RETURN(const RowValueParts value,
-                           ParseRowValue(View(keys[i]), values.view(i)));
+    VARVE_ASSIGN_OR_RETURN(const RowValueParts value, ParseRowValue(View(keys[i]), values.view(i)));
     StoredRecord& record = records[i].emplace();
     record.row = rows[i];
     record.sequence = value.sequence;
@@ -342,7 +343,7 @@ class RocksRecordStore final : public RecordStore {
   // Held while a namespace is created, changed or dropped, fsync included: each reads before it
   // writes, and they are rare.
   Mutex namespaces_mu_;
-  Mutex updates_mu_;  // held while marks of updates are written or removed
+  Mutex updates_mu_;                   // held while marks of updates are written or removed
   std::atomic<bool> stopping_{false};  // cuts a compaction of the reclaimer short
   ThreadPool reclaimer_;
   GroupSync group_sync_;
@@ -515,9 +516,8 @@ size_t BatchBytes(const Commit& commit) {
   for (const std::string_view id : commit.deleted_ids) {
     bytes += Batch::Bytes(kNamespacePrefixBytes + id.size(), 0);
   }
-  return bytes + commit.dead_rows.size() *
-                     (kRowFamilies.size() * Batch::Bytes(kVectorKeyBytes, 0) +
-                      fields * (Batch::Bytes(kVectorKeyBytes, 0) + kMark));
+  return bytes + commit.dead_rows.size() * (kRowFamilies.size() * Batch::Bytes(kVectorKeyBytes, 0) +
+                                            fields * (Batch::Bytes(kVectorKeyBytes, 0) + kMark));
 }
 
 void PutNewRow(const Commit& commit, size_t i, Batch* batch) {

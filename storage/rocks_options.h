@@ -12,7 +12,16 @@ namespace varve::storage {
 
 // The column families, in the order in which ColumnFamilies() describes them. keys.h says what is
 // in each; RocksDB wants `default` to exist, and nothing is in it.
-enum class Family : size_t { kDefault, kMeta, kIds, kRows, kVectors, kTombstones, kAttributes, kUpdates };
+enum class Family : size_t {
+  kDefault,
+  kMeta,
+  kIds,
+  kRows,
+  kVectors,
+  kTombstones,
+  kAttributes,
+  kUpdates
+};
 inline constexpr size_t kFamilyCount = 8;
 
 // How RocksDB is tuned for this store; each choice has its reason in the .cc.

@@ -91,7 +91,9 @@ struct CheckedField {
   const FieldVectorsView* column = nullptr;
 
   size_t begin(uint32_t row) const { return column->has_offsets ? column->offsets[row] : row; }
-  size_t end(uint32_t row) const { return column->has_offsets ? column->offsets[row + 1] : row + 1; }
+  size_t end(uint32_t row) const {
+    return column->has_offsets ? column->offsets[row + 1] : row + 1;
+  }
 };
 
 absl::Status CheckOffsets(const FieldVectorsView& column, size_t records) {
@@ -168,8 +170,7 @@ struct FieldReader {
 std::string VectorsFault(uint32_t row, FieldReader* in) {
   const FieldSchema& schema = *in->field.schema;
   const size_t begin = in->field.begin(row), end = in->field.end(row);
-  const std::string prefix =
-      schema.name.empty() ? "" : StrCat("field \"", schema.name, "\": ");
+  const std::string prefix = schema.name.empty() ? "" : StrCat("field \"", schema.name, "\": ");
   if (schema.multi_vector && (begin == end || end - begin > kVectorsPerRecordMax)) {
     return StrCat(prefix, "a record must have 1 to ", kVectorsPerRecordMax, " vectors, has ",
                   end - begin);

@@ -97,8 +97,8 @@ class SegmentAudit {
   struct Entry {
     storage::SegmentRecord record;
     std::shared_ptr<const index::SealedSegment> segment;
-    uint32_t next = 0;   // the first of its rows that was not met yet
-    std::string damage;  // the first that was found
+    uint32_t next = 0;           // the first of its rows that was not met yet
+    std::string damage;          // the first that was found
     std::set<uint32_t> changed;  // rows whose metadata was, after they were written
     // Rows whose metadata the columns should have, and that of their records.
     std::vector<uint32_t> in_columns;
@@ -242,8 +242,8 @@ class FieldCheck {
     const bool whole = field_.multi_vector ? found % wanted == 0 : found == wanted;
     if (found == 0 && may_be_missing_) return;
     if (found == 0 || !whole) {
-      return findings_.RecordDamage(StrCat("row ", record.row, ": a vector of ", found,
-                                           " bytes, wanted ", wanted));
+      return findings_.RecordDamage(
+          StrCat("row ", record.row, ": a vector of ", found, " bytes, wanted ", wanted));
     }
     audit_->Meet(record);
   }
@@ -271,8 +271,7 @@ class FieldCheck {
       return store_.WriteManifest(entry_.number, number_, "", {all});
     }
     VARVE_RETURN_IF_ERROR(files_.GiveUp(damaged_segments_));
-    VARVE_ASSIGN_OR_RETURN(const std::string manifest,
-                           store_.ReadManifest(entry_.number, number_));
+    VARVE_ASSIGN_OR_RETURN(const std::string manifest, store_.ReadManifest(entry_.number, number_));
     return store_.WriteManifest(entry_.number, number_, manifest, stale_tombstones_);
   }
 

@@ -74,10 +74,9 @@ absl::Status AddVectors(const SearchResources& resources, const FieldSchema& fie
                         double weight, std::vector<double>* sum) {
   if (ids.size() == 0) return absl::OkStatus();
   const EncodedIds encoded(ids);
-  VARVE_ASSIGN_OR_RETURN(
-      const auto records,
-      resources.store->ReadRecords(resources.number, encoded.keys(),
-                                   {.fields = absl::MakeConstSpan(&number, 1)}));
+  VARVE_ASSIGN_OR_RETURN(const auto records,
+                         resources.store->ReadRecords(resources.number, encoded.keys(),
+                                                      {.fields = absl::MakeConstSpan(&number, 1)}));
   std::vector<float> vector(field.dimension);
   for (size_t i = 0; i < records.size(); ++i) {
     if (!records[i].has_value() || records[i]->vectors[0].empty()) {
@@ -124,10 +123,9 @@ absl::StatusOr<std::vector<float>> QueryOfExamples(const SearchResources& resour
   }
   std::vector<double> sum(field.dimension);
   const bool away = query.negative.size() > 0;
-  VARVE_RETURN_IF_ERROR(AddVectors(resources, field, number, query.positive, "positive",
-                                   away ? 2 : 1, &sum));
   VARVE_RETURN_IF_ERROR(
-      AddVectors(resources, field, number, query.negative, "negative", -1, &sum));
+      AddVectors(resources, field, number, query.positive, "positive", away ? 2 : 1, &sum));
+  VARVE_RETURN_IF_ERROR(AddVectors(resources, field, number, query.negative, "negative", -1, &sum));
   return std::vector<float>(sum.begin(), sum.end());
 }
 
@@ -287,13 +285,12 @@ absl::StatusOr<FieldSearch::Neighbors> FieldSearch::Choose(Neighbors found) cons
     VARVE_ASSIGN_OR_RETURN(found, Diversify(std::move(found), wanted));
   }
   if (found.size() > wanted) found.resize(wanted);
-  found.erase(found.begin(),
-              found.begin() + static_cast<ptrdiff_t>(std::min<size_t>(query_.offset, found.size())));
+  found.erase(found.begin(), found.begin() + static_cast<ptrdiff_t>(
+                                                 std::min<size_t>(query_.offset, found.size())));
   return found;
 }
 
-absl::StatusOr<FieldSearch::Neighbors> FieldSearch::Diversify(Neighbors found,
-                                                              size_t count) const {
+absl::StatusOr<FieldSearch::Neighbors> FieldSearch::Diversify(Neighbors found, size_t count) const {
   const auto vector_of = [&](const index::Neighbor& neighbor) {
     const index::RowPlace place = view_.Find(neighbor.row);
     return place.segment->vector(place.begin);
@@ -308,8 +305,8 @@ absl::StatusOr<FieldSearch::Neighbors> FieldSearch::Diversify(Neighbors found,
     float best_score = std::numeric_limits<float>::infinity();
     for (size_t i = 0; i < found.size(); ++i) {
       // From the first one nothing is chosen yet to be apart from.
-      const float score = chosen.empty() ? found[i].distance
-                                         : (1 - weight) * found[i].distance - weight * apart[i];
+      const float score =
+          chosen.empty() ? found[i].distance : (1 - weight) * found[i].distance - weight * apart[i];
       if (score < best_score) best = i, best_score = score;
     }
     chosen.push_back(found[best]);
@@ -359,8 +356,8 @@ absl::StatusOr<FieldSearch::Neighbors> FieldSearch::SearchGroups(bool* whole) {
 absl::Status FieldSearch::Sort(const Neighbors& found, size_t most, bool* whole) {
   std::vector<uint64_t> rows;
   for (const index::Neighbor& neighbor : found) rows.push_back(neighbor.row);
-  VARVE_ASSIGN_OR_RETURN(const auto records, resources_.store->ReadRows(
-                                                 resources_.number, rows, {.metadata = true}));
+  VARVE_ASSIGN_OR_RETURN(const auto records,
+                         resources_.store->ReadRows(resources_.number, rows, {.metadata = true}));
   for (size_t i = 0; i < found.size(); ++i) {
     if (!records[i].has_value()) {
       *whole = false;
@@ -423,8 +420,7 @@ absl::StatusOr<std::optional<SearchResult>> FieldSearch::Assemble(std::vector<Ne
     for (const index::Neighbor& neighbor : neighbors) {
       result.distances.push_back(neighbor.distance);
       rows.push_back(neighbor.row);
-      VARVE_RETURN_IF_ERROR(
-          AppendDecodedId(schema_.id_type, neighbor.label, &result.records.ids));
+      VARVE_RETURN_IF_ERROR(AppendDecodedId(schema_.id_type, neighbor.label, &result.records.ids));
     }
   }
   for (const Group& group : groups_) {
@@ -432,8 +428,8 @@ absl::StatusOr<std::optional<SearchResult>> FieldSearch::Assemble(std::vector<Ne
   }
   if (!query_.include.vectors && !query_.include.metadata) return result;
   const RecordAssembler assembler(schema_, query_.include);
-  VARVE_ASSIGN_OR_RETURN(const auto stored, resources_.store->ReadRows(resources_.number, rows,
-                                                                       assembler.parts()));
+  VARVE_ASSIGN_OR_RETURN(const auto stored,
+                         resources_.store->ReadRows(resources_.number, rows, assembler.parts()));
   for (const std::optional<storage::StoredRecord>& record : stored) {
     if (!record.has_value()) return std::nullopt;
     VARVE_RETURN_IF_ERROR(assembler.Append(*record, &result.records));

@@ -33,7 +33,9 @@ class IndexRows {
       expires_at_.push_back(expires_at);
     }
   }
-  void Clear() { rows_.clear(), labels_.clear(), vectors_.clear(), attributes_.clear(), expires_at_.clear(); }
+  void Clear() {
+    rows_.clear(), labels_.clear(), vectors_.clear(), attributes_.clear(), expires_at_.clear();
+  }
 
   size_t size() const { return rows_.size(); }
   index::NewRows view() const {

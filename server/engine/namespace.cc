@@ -504,9 +504,8 @@ absl::StatusOr<SearchResult> Namespace::Search(const SearchQuery& given,
     VARVE_ASSIGN_OR_RETURN(std::optional<SearchResult> result, search.Run());
     if (result.has_value()) return *std::move(result);
   }
-  return absl::AbortedError(
-      StrCat("the records found were replaced before they could be read, ", kSearchAttempts,
-             " times; search again"));
+  return absl::AbortedError(StrCat("the records found were replaced before they could be read, ",
+                                   kSearchAttempts, " times; search again"));
 }
 
 absl::StatusOr<RecordList> Namespace::Get(const IdsView& ids, const RecordMask& include,

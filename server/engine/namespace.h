@@ -80,8 +80,7 @@ class Namespace {
   absl::StatusOr<DeleteResult> DeleteMatching(const metadata::Filter& filter,
                                               const CallControl& control)
       ABSL_LOCKS_EXCLUDED(write_mu_);
-  absl::StatusOr<DeletePreview> PreviewDelete(const metadata::Filter& filter,
-                                              size_t sample) const;
+  absl::StatusOr<DeletePreview> PreviewDelete(const metadata::Filter& filter, size_t sample) const;
   // Changes the metadata of records: patches[i] of ids[i], or the one patch of all. Vectors stay as they
   // are. InvalidArgument names the id's position.
   absl::StatusOr<UpdateResult> UpdateMetadata(const IdsView& ids,

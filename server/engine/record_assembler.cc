@@ -56,9 +56,9 @@ absl::Status RecordAssembler::Append(const storage::StoredRecord& record,
   }
   if (!include_.metadata) return absl::OkStatus();
   records->expires_at.push_back(record.expires_at);
-  records->attributes.push_back(include_.paths.empty()
-                                    ? record.attributes
-                                    : metadata::SelectAttributes(record.attributes, include_.paths));
+  records->attributes.push_back(
+      include_.paths.empty() ? record.attributes
+                             : metadata::SelectAttributes(record.attributes, include_.paths));
   return absl::OkStatus();
 }
 

@@ -46,8 +46,7 @@ absl::StatusOr<std::unique_ptr<RecordScanner>> RecordScanner::Create(
     const storage::RecordStore& store, storage::NamespaceNumber number, NamespaceSchema schema,
     ScanRequest request, std::string_view token, int64_t now) {
   VARVE_ASSIGN_OR_RETURN(const std::string_view after, TokenId(token, schema.id_type));
-  auto scanner =
-      absl::WrapUnique(new RecordScanner(std::move(schema), std::move(request), now));
+  auto scanner = absl::WrapUnique(new RecordScanner(std::move(schema), std::move(request), now));
   storage::RecordParts parts = scanner->assembler_.parts();
   parts.metadata = true;  // says what has expired, too
   VARVE_ASSIGN_OR_RETURN(scanner->cursor_, store.ScanById(number, after, parts));

@@ -27,9 +27,11 @@ class RecordScanner {
  public:
   // From after `token` on; the start when empty. `now`: records that expired by then are passed over.
   // `store` must outlive the object. InvalidArgument: not a token.
-  static absl::StatusOr<std::unique_ptr<RecordScanner>> Create(
-      const storage::RecordStore& store, storage::NamespaceNumber number, NamespaceSchema schema,
-      ScanRequest request, std::string_view token, int64_t now);
+  static absl::StatusOr<std::unique_ptr<RecordScanner>> Create(const storage::RecordStore& store,
+                                                               storage::NamespaceNumber number,
+                                                               NamespaceSchema schema,
+                                                               ScanRequest request,
+                                                               std::string_view token, int64_t now);
 
   // Up to `max_records` further records and at most about `max_bytes` of them (one at least). It looks at
   // a bounded number of records, so that with a filter there may be none though `done` is false.

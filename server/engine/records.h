@@ -52,10 +52,11 @@ struct FieldVectorsView {
 // with ids.size() and the schema is for the engine to check.
 struct RecordsView {
   IdsView ids;
-  std::vector<FieldVectorsView> fields;         // any of the namespace's, once each
+  std::vector<FieldVectorsView> fields;           // any of the namespace's, once each
   absl::Span<const std::string_view> attributes;  // encoded; empty: none has any
-  absl::Span<const RowError> attribute_faults;  // rows whose attributes cannot be encoded, ascending
-  absl::Span<const int64_t> expires_at;         // 0: as the namespace says; empty: all
+  absl::Span<const RowError>
+      attribute_faults;                  // rows whose attributes cannot be encoded, ascending
+  absl::Span<const int64_t> expires_at;  // 0: as the namespace says; empty: all
 };
 
 // The vectors of one field of some records, in its element type, packed. One row for each record, in a

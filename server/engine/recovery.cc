@@ -27,9 +27,9 @@ class RecordReader {
 
   absl::Status Begin(storage::RowRange range) {
     VARVE_ASSIGN_OR_RETURN(
-        cursor_, store_.ScanByRow(number_, range,
-                                  {.fields = absl::MakeConstSpan(&number_of_field_, 1),
-                                   .metadata = true}));
+        cursor_,
+        store_.ScanByRow(number_, range,
+                         {.fields = absl::MakeConstSpan(&number_of_field_, 1), .metadata = true}));
     return absl::OkStatus();
   }
 
@@ -56,8 +56,8 @@ class RecordReader {
     const size_t wanted = IndexRows::VectorBytes(field_), found = record.vectors[0].size();
     const bool whole = field_.multi_vector ? found % wanted == 0 : found == wanted;
     if ((whole && found > 0) || (found == 0 && !only_field_)) return absl::OkStatus();
-    return absl::DataLossError(StrCat("row ", record.row, " has a vector of ", found,
-                                      " bytes, wanted ", wanted));
+    return absl::DataLossError(
+        StrCat("row ", record.row, " has a vector of ", found, " bytes, wanted ", wanted));
   }
 
   const storage::RecordStore& store_;
@@ -93,8 +93,8 @@ std::vector<std::string> FieldDirectories(const storage::NamespaceEntry& entry,
 }
 
 absl::StatusOr<std::shared_ptr<index::SegmentSet>> RecoverSegmentSet(
-    const storage::NamespaceEntry& entry, const NamespaceSchema& schema, storage::FieldNumber number,
-    const NamespaceResources& resources) {
+    const storage::NamespaceEntry& entry, const NamespaceSchema& schema,
+    storage::FieldNumber number, const NamespaceResources& resources) {
   const FieldSchema& field = schema.fields[number];
   const index::VectorSpace space(field.metric, field.dimension, field.element_type);
   auto files = std::make_unique<SegmentFiles>(

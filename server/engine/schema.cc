@@ -39,10 +39,9 @@ absl::Status ValidateField(const FieldSchema& field) {
   const auto allowed = [](char c) { return absl::ascii_isalnum(c) || c == '_' || c == '-'; };
   if (field.name.size() > kFieldNameBytesMax ||
       !std::all_of(field.name.begin(), field.name.end(), allowed)) {
-    return absl::InvalidArgumentError(
-        StrCat("field \"", field.name.substr(0, kFieldNameBytesMax),
-               "\": a field's name must be at most ", kFieldNameBytesMax,
-               " characters out of a-z A-Z 0-9 _ -"));
+    return absl::InvalidArgumentError(StrCat(
+        "field \"", field.name.substr(0, kFieldNameBytesMax), "\": a field's name must be at most ",
+        kFieldNameBytesMax, " characters out of a-z A-Z 0-9 _ -"));
   }
   const index::IndexOptions& options = field.index;
   VARVE_RETURN_IF_ERROR(CheckRange(field.name, "dimension", field.dimension, 1, kDimensionMax));
@@ -122,9 +121,9 @@ absl::Status ValidateAttributes(const std::vector<AttributeSchema>& attributes) 
           StrCat("attribute \"", attribute.path, "\" is declared twice"));
     }
     if (metadata::ValueTypeName(attribute.type) == "unknown") {
-      return absl::InvalidArgumentError(
-          StrCat("attribute \"", attribute.path, "\": its type must be 1 to 5, is ",
-                 static_cast<int>(attribute.type)));
+      return absl::InvalidArgumentError(StrCat("attribute \"", attribute.path,
+                                               "\": its type must be 1 to 5, is ",
+                                               static_cast<int>(attribute.type)));
     }
   }
   return absl::OkStatus();
@@ -174,8 +173,8 @@ absl::Status ValidateSchema(const NamespaceSchema& schema) {
     }
   }
   if (schema.default_ttl < absl::ZeroDuration()) {
-    return absl::InvalidArgumentError(StrCat("default_ttl must not be negative, is ",
-                                             absl::FormatDuration(schema.default_ttl)));
+    return absl::InvalidArgumentError(
+        StrCat("default_ttl must not be negative, is ", absl::FormatDuration(schema.default_ttl)));
   }
   return ValidateAttributes(schema.attributes);
 }

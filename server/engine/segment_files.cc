@@ -126,8 +126,8 @@ absl::Status SegmentFiles::PutAside(uint64_t segment_id) {
 
 absl::StatusOr<std::shared_ptr<const index::SealedSegment>> SegmentFiles::OpenStored(
     const storage::SegmentRecord& record, const index::VectorSpace& space) const {
-  VARVE_ASSIGN_OR_RETURN(auto segment,
-                         OpenFile(record.id, space, std::make_shared<index::RowHistory>(record.rows)));
+  VARVE_ASSIGN_OR_RETURN(
+      auto segment, OpenFile(record.id, space, std::make_shared<index::RowHistory>(record.rows)));
   const index::SegmentFileSummary summary = segment->file_summary();
   if (segment->size() != record.rows || summary.bytes != record.file_bytes ||
       summary.crc32c != record.file_crc32c) {

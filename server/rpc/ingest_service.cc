@@ -162,9 +162,8 @@ class UpdateMetadataCall final
 };
 
 using Grpc = v1::IngestService;
-using RawService = Grpc::WithRawCallbackMethod_Ingest<
-    Grpc::WithRawCallbackMethod_Upsert<Grpc::WithRawCallbackMethod_Delete<
-        Grpc::WithRawCallbackMethod_UpdateMetadata<Grpc::Service>>>>;
+using RawService = Grpc::WithRawCallbackMethod_Ingest<Grpc::WithRawCallbackMethod_Upsert<
+    Grpc::WithRawCallbackMethod_Delete<Grpc::WithRawCallbackMethod_UpdateMetadata<Grpc::Service>>>>;
 
 // Picks the handler for a call. Thread-safe.
 class IngestServiceImpl final : public RawService {

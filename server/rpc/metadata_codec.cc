@@ -123,8 +123,7 @@ class ColumnReader {
   absl::Status AddTo(uint32_t row, metadata::AttributeEncoder* encoder,
                      AttributeCollector* collector) {
     if (!column_.rows().empty()) {
-      const bool has_it =
-          next_ < column_.rows_size() && column_.rows(next_) == row;
+      const bool has_it = next_ < column_.rows_size() && column_.rows(next_) == row;
       if (!has_it) return absl::OkStatus();
     }
     const int i = next_++;

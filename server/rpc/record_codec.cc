@@ -62,9 +62,8 @@ absl::Status DecodedRecords::Decode(const v1::RecordBatch& batch) {
   VARVE_RETURN_IF_ERROR(ids_.Decode(batch.ids(), "records.ids"));
   const size_t records = ids_.view().size();
   for (int i = 0; i < batch.fields_size(); ++i) {
-    VARVE_ASSIGN_OR_RETURN(
-        engine::FieldVectorsView field,
-        DecodeFieldVectors(batch.fields(i), StrCat("records.fields[", i, "]")));
+    VARVE_ASSIGN_OR_RETURN(engine::FieldVectorsView field,
+                           DecodeFieldVectors(batch.fields(i), StrCat("records.fields[", i, "]")));
     fields_.push_back(field);
   }
   VARVE_RETURN_IF_ERROR(metadata_.Decode(batch, records));

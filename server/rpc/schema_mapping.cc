@@ -95,9 +95,9 @@ absl::StatusOr<engine::FieldSchema> DecodeField(const v1::VectorField& in,
 absl::StatusOr<engine::AttributeSchema> DecodeAttribute(const v1::AttributeSchema& in,
                                                         const std::string& field) {
   if (in.type() < v1::ATTRIBUTE_TYPE_BOOL || in.type() > v1::ATTRIBUTE_TYPE_STRING) {
-    return BadField(field + ".type",
-                    StrCat("must be BOOL, INT64, DOUBLE, TIMESTAMP or STRING (1 to 5), is ",
-                           in.type()));
+    return BadField(
+        field + ".type",
+        StrCat("must be BOOL, INT64, DOUBLE, TIMESTAMP or STRING (1 to 5), is ", in.type()));
   }
   return engine::AttributeSchema{.path = in.path(),
                                  .type = static_cast<metadata::ValueType>(in.type()),  // alike
@@ -109,9 +109,8 @@ absl::StatusOr<absl::Duration> DecodeTtl(const google::protobuf::Duration& in) {
   constexpr int64_t kSecondsMax = 315'576'000'000;
   if (in.seconds() < 0 || in.nanos() < 0 || in.seconds() > kSecondsMax ||
       in.nanos() > 999'999'999) {
-    return BadField("namespace.default_ttl",
-                    StrCat("must be 0 to ", kSecondsMax, " seconds, is ", in.seconds(), " and ",
-                           in.nanos(), " nanos"));
+    return BadField("namespace.default_ttl", StrCat("must be 0 to ", kSecondsMax, " seconds, is ",
+                                                    in.seconds(), " and ", in.nanos(), " nanos"));
   }
   return absl::Seconds(in.seconds()) + absl::Nanoseconds(in.nanos());
 }

@@ -29,18 +29,17 @@ engine::RecordMask Mask(bool vectors, bool metadata,
 
 absl::StatusOr<engine::SearchQuery> ToQuery(const v1::SearchOptions& options,
                                             const TensorView& queries) {
-  engine::SearchQuery query{
-      .field = options.field(),
-      .queries = queries,
-      .k = options.k(),
-      .exact = options.exact(),
-      .min_sequence = options.min_sequence(),
-      .include = Mask(options.include_vectors(), options.include_metadata(),
-                      options.metadata_paths()),
-      .explain = options.explain(),
-      .offset = options.offset(),
-      .group_by = options.group_by(),
-      .group_size = std::max<uint32_t>(options.group_size(), 1)};
+  engine::SearchQuery query{.field = options.field(),
+                            .queries = queries,
+                            .k = options.k(),
+                            .exact = options.exact(),
+                            .min_sequence = options.min_sequence(),
+                            .include = Mask(options.include_vectors(), options.include_metadata(),
+                                            options.metadata_paths()),
+                            .explain = options.explain(),
+                            .offset = options.offset(),
+                            .group_by = options.group_by(),
+                            .group_size = std::max<uint32_t>(options.group_size(), 1)};
   if (options.has_ef_search()) query.ef_search = options.ef_search();
   if (options.has_max_distance()) query.max_distance = options.max_distance();
   if (options.has_diversity()) {
@@ -215,12 +214,11 @@ absl::Status Get(const ServiceContext& context, const CallControl&, const v1::Ge
   }
   if (request.include_vectors()) VARVE_RETURN_IF_ERROR(CheckVectorBytes(context, *read, wanted));
   engine::IdList missing;
-  VARVE_ASSIGN_OR_RETURN(
-      engine::RecordList records,
-      read->Get(ids.view(),
-                Mask(request.include_vectors(), request.include_metadata(),
-                     request.metadata_paths()),
-                &missing));
+  VARVE_ASSIGN_OR_RETURN(engine::RecordList records,
+                         read->Get(ids.view(),
+                                   Mask(request.include_vectors(), request.include_metadata(),
+                                        request.metadata_paths()),
+                                   &missing));
   VARVE_RETURN_IF_ERROR(EncodeRecords(std::move(records), response->mutable_records()));
   EncodeIds(std::move(missing), response->mutable_missing());
   return absl::OkStatus();

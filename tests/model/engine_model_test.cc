@@ -393,9 +393,7 @@ class ModelRun {
       if (!exact) hits_ += found[i] <= truth.back() + 1e-3;
     }
     if (!exact) wanted_ += truth.size();
-    const auto satisfies = [&](const auto& entry) {
-      return drawn.meaning(entry.second.metadata);
-    };
+    const auto satisfies = [&](const auto& entry) { return drawn.meaning(entry.second.metadata); };
     uint64_t sequence = 0;
     EXPECT_EQ(namespace_->Count(&filter, &sequence),
               std::count_if(model_.begin(), model_.end(), satisfies));
