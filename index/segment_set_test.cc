@@ -17,6 +17,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "index/memory_segment_storage.h"
+#include "metadata/attributes.h"
+#include "metadata/filter.h"
 
 namespace varve::index {
 namespace {
@@ -65,13 +67,34 @@ class Fixture {
       live_[next_row_++] = vector;
     }
     for (uint64_t row : dead_rows) live_.erase(row);
-    set_->Commit(
-        ++sequence_, next_row_,
-        {.rows = rows, .labels = label_views, .vectors = bytes, .attributes = {}, .expires_at = {}},
-        {.dead_rows = dead_rows, .metadata = {}});
+    std::vector<std::string> encoded;
+    for (const uint64_t row : rows) encoded.push_back(Number(row % 10));
+    const std::vector<std::string_view> attributes(encoded.begin(), encoded.end());
+    set_->Commit(++sequence_, next_row_,
+                 {.rows = rows,
+                  .labels = label_views,
+                  .vectors = bytes,
+                  .attributes = attributes,
+                  .expires_at = {}},
+                 {.dead_rows = dead_rows, .metadata = {}});
     return first;
   }
   void Delete(const std::vector<uint64_t>& rows) { Add({}, rows); }
+  // Rows have the attribute n, which is row % 10 at first; makes it 10 more.
+  void Update(const std::set<uint64_t>& rows) {
+    std::vector<std::string> encoded;
+    for (const uint64_t row : rows) encoded.push_back(Number(row % 10 + 10));
+    std::vector<MetadataChange> changes;
+    for (const uint64_t row : rows) {
+      changes.push_back({.row = row, .attributes = encoded[changes.size()]});
+    }
+    set_->Commit(++sequence_, next_row_, {}, {.dead_rows = {}, .metadata = changes});
+  }
+  static std::string Number(uint64_t n) {
+    metadata::AttributeMap attributes;
+    attributes["n"].values.emplace_back(metadata::ValueView::Int64(static_cast<int64_t>(n)));
+    return *metadata::EncodeAttributes(attributes);
+  }
 
   std::vector<Neighbor> Search(const SegmentView& view, const std::vector<float>& query,
                                const SearchParams& params) const {
@@ -464,6 +487,58 @@ TEST(SegmentSetTest, ABacklogIsLinkedIntoOneLargeSegment) {
   EXPECT_GT(fixture.Recall(Clustered(30, 8, 2), 10), 0.97);
 }
 
+TEST(SegmentSetTest, AViewShowsTheMetadataOfItsCommit) {
+  Fixture fixture(Metric::kL2, 2, {.segment_size_threshold = 1000});
+  fixture.Add(Clustered(3000, 2, 1));
+  const auto count = [](const SegmentView& view, const char* filter) {
+    return Match(view, *metadata::ParseFilter(filter), 0).Count();
+  };
+  const auto old_view = fixture.set().Pin();
+  fixture.Update({7, 17, 2007});
+  const auto new_view = fixture.set().Pin();
+  for (const char* const moment : {"while active", "when sealed", "when compacted"}) {
+    SCOPED_TRACE(moment);
+    const auto view = fixture.set().Pin();
+    EXPECT_EQ(count(*old_view, "n = 7"), 300u);
+    EXPECT_EQ(count(*old_view, "n = 17"), 0u);
+    for (const SegmentView* one : {new_view.get(), view.get()}) {
+      EXPECT_EQ(count(*one, "n = 7"), 297u);
+      EXPECT_EQ(count(*one, "n = 17"), 3u);
+    }
+    const absl::Status next =
+        std::string(moment) == "while active" ? fixture.Flush() : fixture.Compact();
+    ASSERT_TRUE(next.ok()) << next;
+  }
+}
+
+TEST(SegmentSetTest, VectorsOfOneRowStayInOneSegmentAndDieTogether) {
+  Fixture fixture(Metric::kL2, 2, {.segment_size_threshold = 1000, .auto_compaction = false});
+  // Rows of 300 vectors: three fit into a segment.
+  std::vector<std::string> elements;
+  for (const auto& vector : Clustered(300, 2, 1)) elements.push_back(Elements(DType::kF32, vector));
+  const std::vector<std::string_view> bytes(elements.begin(), elements.end());
+  const std::vector<std::string_view> labels(300, "label");
+  for (uint64_t row = 1; row <= 8; ++row) {
+    const std::vector<uint64_t> rows(300, row);
+    fixture.set().Commit(
+        row, row + 1,
+        {.rows = rows, .labels = labels, .vectors = bytes, .attributes = {}, .expires_at = {}}, {});
+  }
+  const auto view = fixture.set().Pin();
+  EXPECT_EQ(view->live_rows, 2400u);
+  EXPECT_EQ(view->parts.size(), 3u);
+  for (uint64_t row = 1; row <= 8; ++row) {
+    const RowPlace place = view->Find(row);
+    EXPECT_EQ(place.end - place.begin, 300u) << row;
+  }
+  const std::vector<uint64_t> dead = {2, 8};
+  fixture.set().Commit(9, 9, {}, {.dead_rows = dead, .metadata = {}});
+  EXPECT_EQ(fixture.set().Pin()->live_rows, 1800u);
+  ASSERT_TRUE(fixture.Compact().ok());
+  EXPECT_EQ(fixture.set().Segments()[0].rows, 1800u);
+  EXPECT_EQ(fixture.set().Pin()->Find(8).segment, nullptr);
+}
+
 TEST(SegmentSetTest, StoppingGivesUpACompactionAndSaysSo) {
   Fixture fixture(Metric::kL2, 24, {.segment_size_threshold = 5000});
   fixture.Add(Clustered(20'000, 24, 1));
@@ -497,9 +572,23 @@ TEST(SegmentSetTest, SearchesBesideCommitsLinkingSealingAndCompactionSeeWholeCom
         EXPECT_TRUE(rows.insert(neighbor.row).second) << "found twice: " << neighbor.row;
       }
       EXPECT_EQ(found.size(), std::min<uint64_t>(10, view->live_rows));
+      // Each row has one of twenty numbers, whatever is changed meanwhile.
+      uint64_t counted = 0;
+      for (uint32_t n = 0; n < 20; ++n) {
+        const auto filter =
+            metadata::Filter::In("n", {metadata::Value(metadata::ValueView::Int64(n))});
+        const ViewMatches matches = Match(*view, filter, 0);
+        counted += matches.Count();
+        if (n != seed) continue;
+        const auto filtered = fixture.Search(*view, vectors[random() % vectors.size()],
+                                             {.k = 10, .ef = 32, .matches = &matches});
+        EXPECT_EQ(filtered.size(), std::min<uint64_t>(10, matches.Count()));
+        for (const Neighbor& neighbor : filtered) EXPECT_EQ(neighbor.row % 10, n % 10);
+      }
+      EXPECT_EQ(counted, view->live_rows);
     }
   };
-  std::thread first(reader, 1), second(reader, 2);
+  std::thread first(reader, 1), second(reader, 12);
   std::mt19937 random(4);
   for (size_t batch = 0; batch < kBatches; ++batch) {
     std::set<uint64_t> dead;
@@ -509,6 +598,12 @@ TEST(SegmentSetTest, SearchesBesideCommitsLinkingSealingAndCompactionSeeWholeCom
     }
     fixture.Add({vectors.begin() + batch * kBatch, vectors.begin() + (batch + 1) * kBatch},
                 {dead.begin(), dead.end()});
+    std::set<uint64_t> changed;
+    while (changed.size() < 10) {
+      const uint64_t row = 1 + random() % ((batch + 1) * kBatch);
+      if (fixture.live().contains(row)) changed.insert(row);
+    }
+    fixture.Update(changed);
   }
   EXPECT_TRUE(fixture.Compact().ok());
   done = true;

@@ -35,6 +35,7 @@ RowPlace SegmentView::Find(uint64_t row) const {
   const uint32_t begin = part.segment->LowerBound(row, part.visible);
   uint32_t end = begin;
   while (end < part.visible && part.segment->row(end) == row) ++end;
+  if (begin == end) return {};
   return {part.segment.get(), begin, end};
 }
 

@@ -1,5 +1,6 @@
 #include "storage/record_store.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <utility>
@@ -21,8 +22,10 @@ namespace {
 // with the compactions that happen anyway.
 constexpr uint64_t kReclaimRowsMin = 10'000;
 
-// Records that a scan by id fetches at a time: of the largest vectors, 16 MiB.
+// Records that a scan by id fetches at a time, at most; and bytes of them, if they are as large as those
+// before.
 constexpr size_t kIdCursorBatch = 64;
+constexpr size_t kIdCursorBytes = size_t{16} << 20;
 
 constexpr std::array<Family, 6> kRecordFamilies = {Family::kIds,        Family::kRows,
                                                    Family::kVectors,    Family::kAttributes,
@@ -72,15 +75,40 @@ absl::Status FindRowsAt(const Database& db, const Snapshot& snapshot, NamespaceN
   return absl::OkStatus();
 }
 
+// Records whose parts are read at once: so what is too much is told before it is in memory.
+constexpr size_t kRecordsPerRead = 64;
+
+// What parts may still take.
+class PartsBudget {
+ public:
+  explicit PartsBudget(size_t bytes) : bytes_(bytes), left_(bytes) {}
+
+  absl::Status Take(size_t bytes) {
+    if (bytes > left_) {
+      return absl::ResourceExhaustedError(
+          StrCat("the parts of the records asked for are more than ", bytes_,
+                 " bytes; ask for less at a time"));
+    }
+    left_ -= bytes;
+    return absl::OkStatus();
+  }
+
+ private:
+  const size_t bytes_;
+  size_t left_;
+};
+
 // Reads one field's vectors into `records`, whose rows are set.
 absl::Status ReadVectorsAt(const Database& db, const Snapshot& snapshot, NamespaceNumber number,
-                           FieldNumber field, absl::Span<StoredRecord* const> records) {
+                           FieldNumber field, absl::Span<StoredRecord* const> records,
+                           PartsBudget* budget) {
   std::vector<std::array<char, kVectorKeyBytes>> keys;
   keys.reserve(records.size());
   for (const StoredRecord* record : records) keys.push_back(VectorKey(number, record->row, field));
   VARVE_ASSIGN_OR_RETURN(Values values, db.MultiGet(Family::kVectors, snapshot, Views(keys)));
   for (size_t i = 0; i < records.size(); ++i) {
     records[i]->vectors.push_back(values.has(i) ? values.Take(i) : std::string());
+    VARVE_RETURN_IF_ERROR(budget->Take(records[i]->vectors.back().size()));
   }
   return absl::OkStatus();
 }
@@ -93,7 +121,7 @@ absl::Status SetMetadata(std::string_view key, std::string_view value, StoredRec
 }
 
 absl::Status ReadMetadataAt(const Database& db, const Snapshot& snapshot, NamespaceNumber number,
-                            absl::Span<StoredRecord* const> records) {
+                            absl::Span<StoredRecord* const> records, PartsBudget* budget) {
   std::vector<std::array<char, kRowKeyBytes>> keys;
   keys.reserve(records.size());
   for (const StoredRecord* record : records) keys.push_back(RowKey(number, record->row));
@@ -102,6 +130,7 @@ absl::Status ReadMetadataAt(const Database& db, const Snapshot& snapshot, Namesp
   for (size_t i = 0; i < records.size(); ++i) {
     if (!values.has(i)) continue;
     VARVE_RETURN_IF_ERROR(SetMetadata(View(keys[i]), values.view(i), records[i]));
+    VARVE_RETURN_IF_ERROR(budget->Take(records[i]->attributes.size()));
   }
   return absl::OkStatus();
 }
@@ -127,10 +156,16 @@ absl::StatusOr<std::vector<std::optional<StoredRecord>>> ReadRowsAt(const Databa
     record.id = value.id;
     found.push_back(&record);
   }
-  for (const FieldNumber field : parts.fields) {
-    VARVE_RETURN_IF_ERROR(ReadVectorsAt(db, snapshot, number, field, found));
+  PartsBudget budget(parts.bytes_max);
+  for (absl::Span<StoredRecord* const> left = found; !left.empty();) {
+    const auto some = left.subspan(0, kRecordsPerRead);
+    left.remove_prefix(some.size());
+    for (const FieldNumber field : parts.fields) {
+      VARVE_RETURN_IF_ERROR(ReadVectorsAt(db, snapshot, number, field, some, &budget));
+    }
+    if (!parts.metadata) continue;
+    VARVE_RETURN_IF_ERROR(ReadMetadataAt(db, snapshot, number, some, &budget));
   }
-  if (parts.metadata) VARVE_RETURN_IF_ERROR(ReadMetadataAt(db, snapshot, number, found));
   return records;
 }
 
@@ -180,13 +215,19 @@ class IdCursor final : public RecordStore::Cursor {
 
   absl::Status Fetch() {
     std::vector<uint64_t> rows;
-    while (rows.size() < kIdCursorBatch) {
+    while (rows.size() < batch_) {
       VARVE_ASSIGN_OR_RETURN(const bool more, walk_->Next());
       if (!more) break;
       VARVE_ASSIGN_OR_RETURN(const uint64_t row, ParseIdValue(walk_->key(), walk_->value()));
       rows.push_back(row);
     }
     VARVE_ASSIGN_OR_RETURN(fetched_, ReadLiveRowsAt(db_, snapshot_, number_, rows, parts_));
+    size_t bytes = 1;
+    for (const StoredRecord& record : fetched_) {
+      bytes += record.attributes.size();
+      for (const std::string& vectors : record.vectors) bytes += vectors.size();
+    }
+    batch_ = std::clamp<size_t>(fetched_.size() * kIdCursorBytes / bytes, 1, kIdCursorBatch);
     next_ = 0;
     return absl::OkStatus();
   }
@@ -196,6 +237,7 @@ class IdCursor final : public RecordStore::Cursor {
   const RecordParts parts_;
   const Snapshot snapshot_;
   const std::unique_ptr<Walk> walk_;
+  size_t batch_ = 1;  // to be fetched next
   std::vector<StoredRecord> fetched_;
   size_t next_ = 0;  // in fetched_
 };

@@ -99,6 +99,8 @@ struct StoredRecord {
 struct RecordParts {
   absl::Span<const FieldNumber> fields;  // whose vectors; must outlive a cursor
   bool metadata = false;                 // attributes and expires_at
+  // Reads of a list of records are ResourceExhausted when these parts come to more.
+  size_t bytes_max = std::numeric_limits<size_t>::max();
 };
 
 // What happened to a row after it was written, and the last commit that did it: see RowMarkKind.

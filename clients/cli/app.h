@@ -6,8 +6,8 @@
 namespace varve::cli {
 
 // Runs the program: understands the command line, does what it says, and returns the exit code.
-// 0: done. 1: failed, and one line on `err` says why; a filter that is wrong is shown below it. 2: the
-// command line is wrong, likewise.
+// 0: done. 1: failed, and one line on `err` says why; a filter that is wrong is shown below it. 2:
+// the command line is wrong, likewise.
 int Run(const SessionOptions& options);
 
 }  // namespace varve::cli

@@ -21,7 +21,8 @@ struct Found {
   std::vector<client::Value> groups;       // of each hit, or none
 };
 
-// [{"id": 7, "distance": 0.25}, ...] for every query, with "group" and "metadata" if they are there.
+// [{"id": 7, "distance": 0.25}, ...] for every query, with "group" and "metadata" if they are
+// there.
 Json HitsJson(const Found& found);
 
 // A table for people: query, rank, id, distance, and group and metadata if they are there.

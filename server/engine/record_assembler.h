@@ -17,7 +17,9 @@ class RecordAssembler {
   RecordAssembler(const NamespaceSchema& schema, const RecordMask& include);
 
   // What is to be read of each record. Valid as long as the object.
-  storage::RecordParts parts() const { return {.fields = fields_, .metadata = include_.metadata}; }
+  storage::RecordParts parts() const {
+    return {.fields = fields_, .metadata = include_.metadata, .bytes_max = include_.bytes_max};
+  }
 
   // Adds the parts asked for of one record to `records`, which has those of the records before; the id is
   // the caller's to add. DataLoss: a stored vector has another size.

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -85,6 +86,7 @@ struct RecordMask {
   bool vectors = false;
   bool metadata = false;
   std::vector<std::string> paths;  // of attributes and objects; empty: all
+  size_t bytes_max = std::numeric_limits<size_t>::max();  // of these parts, all records together
 };
 
 // What a commit did.

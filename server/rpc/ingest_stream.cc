@@ -1,5 +1,7 @@
 #include "server/rpc/ingest_stream.h"
 
+#include <google/protobuf/arena.h>
+
 #include <utility>
 
 #include "base/status_macros.h"
@@ -99,7 +101,9 @@ void IngestStream::HandleNext() {
 }
 
 absl::Status IngestStream::Handle(Message message) {
-  v1::IngestRequest request;
+  // Metadata is many small objects, made and given up together.
+  google::protobuf::Arena arena;
+  auto& request = *google::protobuf::Arena::CreateMessage<v1::IngestRequest>(&arena);
   VARVE_RETURN_IF_ERROR(ParseMessage(message.bytes, &request));
   message.bytes.Clear();
   if (namespace_ == nullptr) {

@@ -22,20 +22,24 @@ constexpr size_t kGetIdsMax = 10'000;
 constexpr size_t kExamplesMax = 10'000;
 constexpr absl::Duration kCommitWaitMax = absl::Minutes(1);
 
-engine::RecordMask Mask(bool vectors, bool metadata,
+engine::RecordMask Mask(const ServiceContext& context, bool vectors, bool metadata,
                         const google::protobuf::RepeatedPtrField<std::string>& paths) {
-  return {.vectors = vectors, .metadata = metadata, .paths = {paths.begin(), paths.end()}};
+  return {.vectors = vectors,
+          .metadata = metadata,
+          .paths = {paths.begin(), paths.end()},
+          .bytes_max = context.max_message_bytes};
 }
 
-absl::StatusOr<engine::SearchQuery> ToQuery(const v1::SearchOptions& options,
+absl::StatusOr<engine::SearchQuery> ToQuery(const ServiceContext& context,
+                                            const v1::SearchOptions& options,
                                             const TensorView& queries) {
   engine::SearchQuery query{.field = options.field(),
                             .queries = queries,
                             .k = options.k(),
                             .exact = options.exact(),
                             .min_sequence = options.min_sequence(),
-                            .include = Mask(options.include_vectors(), options.include_metadata(),
-                                            options.metadata_paths()),
+                            .include = Mask(context, options.include_vectors(),
+                                            options.include_metadata(), options.metadata_paths()),
                             .explain = options.explain(),
                             .offset = options.offset(),
                             .group_by = options.group_by(),
@@ -91,12 +95,16 @@ void EncodeExplanation(const engine::SearchResult& result, v1::Explanation* out)
 // Says no before the work is done, when the vectors alone would pass the message limit.
 absl::Status CheckVectorBytes(const ServiceContext& context, const engine::Namespace& searched,
                               uint64_t records) {
-  uint64_t present_sequence = 0;
-  records = std::min(records, searched.Count(nullptr, &present_sequence));
-  uint64_t bytes = 0;
+  uint64_t record_bytes = 0;
   for (const engine::FieldSchema& field : searched.schema().fields) {
-    bytes += records * field.dimension * SizeOf(field.element_type);
+    record_bytes += field.dimension * SizeOf(field.element_type);
   }
+  // Only now, for counting may take long.
+  uint64_t present_sequence = 0;
+  if (records * record_bytes > context.max_message_bytes) {
+    records = std::min(records, searched.Count(nullptr, &present_sequence));
+  }
+  const uint64_t bytes = records * record_bytes;
   if (bytes <= context.max_message_bytes) return absl::OkStatus();
   return absl::ResourceExhaustedError(
       StrCat("the vectors of ", records, " records are ", bytes, " bytes, an answer is at most ",
@@ -156,7 +164,7 @@ absl::Status Search(const ServiceContext& context, const CallControl& control,
     VARVE_ASSIGN_OR_RETURN(vectors, DecodeQuery(request.query()));
     VARVE_RETURN_IF_ERROR(CheckQueryShape(*searched, request));
   }
-  VARVE_ASSIGN_OR_RETURN(engine::SearchQuery query, ToQuery(request.options(), vectors));
+  VARVE_ASSIGN_OR_RETURN(engine::SearchQuery query, ToQuery(context, request.options(), vectors));
   query.positive = positive.view();
   query.negative = negative.view();
   if (query.include.vectors) {
@@ -188,7 +196,7 @@ absl::Status SearchBatch(const ServiceContext& context, const CallControl& contr
                     StrCat("field \"", field.name,
                            "\" has several vectors for each record: search one by one"));
   }
-  VARVE_ASSIGN_OR_RETURN(const engine::SearchQuery query, ToQuery(options, queries));
+  VARVE_ASSIGN_OR_RETURN(const engine::SearchQuery query, ToQuery(context, options, queries));
   if (queries.rows * query.k > kBatchResultsMax) {
     return absl::ResourceExhaustedError(StrCat(queries.rows, " queries of ", query.k,
                                                " results each are more than ", kBatchResultsMax,
@@ -216,8 +224,8 @@ absl::Status Get(const ServiceContext& context, const CallControl&, const v1::Ge
   engine::IdList missing;
   VARVE_ASSIGN_OR_RETURN(engine::RecordList records,
                          read->Get(ids.view(),
-                                   Mask(request.include_vectors(), request.include_metadata(),
-                                        request.metadata_paths()),
+                                   Mask(context, request.include_vectors(),
+                                        request.include_metadata(), request.metadata_paths()),
                                    &missing));
   VARVE_RETURN_IF_ERROR(EncodeRecords(std::move(records), response->mutable_records()));
   EncodeIds(std::move(missing), response->mutable_missing());

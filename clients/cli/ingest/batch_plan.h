@@ -59,8 +59,9 @@ inline constexpr size_t kBatchOverheadBytes = 1'024;
 // Bytes of the largest batch, when rows are cut into batches of `batch_rows`.
 uint64_t LargestBatchBytes(const RowSizes& sizes, uint64_t batch_rows);
 
-// The most rows a batch, up to `wanted` and at least 1, that keep all batches within kBatchBytesMax; a
-// row that is larger than that goes alone. Where rows differ in size, fewer than the most may be told.
+// The most rows a batch, up to `wanted` and at least 1, that keep all batches within
+// kBatchBytesMax; a row that is larger than that goes alone. Where rows differ in size, fewer than
+// the most may be told.
 uint64_t FittingBatchRows(const RowSizes& sizes, uint64_t wanted);
 
 // Rows in a batch of about 1 MiB.

@@ -35,8 +35,8 @@ struct Numbering {
   bool text_ids = false;
   uint64_t input_hash = 0;
   uint64_t ids_hash = 0;
-  // What records have besides, each with a hash of it: "metadata", "field" ... Without any, the name is
-  // the one it was before there were any.
+  // What records have besides, each with a hash of it: "metadata", "field" ... Without any, the
+  // name is the one it was before there were any.
   std::vector<std::pair<std::string, uint64_t>> more;
 };
 

@@ -29,8 +29,8 @@ struct IngestJobOptions {
   std::function<void(const std::string&)> on_notice;  // a line for the user, while Run() runs
 };
 
-// Sends the records of files that the server does not have yet, over one stream or several. Run() is
-// for one thread; totals() is for any. What it is given must outlive it.
+// Sends the records of files that the server does not have yet, over one stream or several. Run()
+// is for one thread; totals() is for any. What it is given must outlive it.
 class IngestJob {
  public:
   IngestJob(client::Client* client, const RecordFiles* files, IngestJobOptions options);

@@ -56,8 +56,8 @@ struct RecordFiles {
   uint64_t VectorBytes(const RowRange& rows) const;
   // Bytes that records take in a message, at most.
   RowSizes MessageSizes() const;
-  // Some records, in the files and in `scratch`, until that is used again. InvalidArgument names the
-  // file and the line that does not read.
+  // Some records, in the files and in `scratch`, until that is used again. InvalidArgument names
+  // the file and the line that does not read.
   absl::StatusOr<client::RecordsView> Read(const RowRange& rows, RecordScratch* scratch) const;
 };
 

@@ -8,9 +8,9 @@
 
 namespace varve::cli {
 
-// What a gzip file holds, unpacked into a file in $TMPDIR (/tmp) that has no name any more: its space
-// is free again with the mapping. Errors name the file: it cannot be read, is not gzip, is cut short or
-// damaged, or there is no space.
+// What a gzip file holds, unpacked into a file in $TMPDIR (/tmp) that has no name any more: its
+// space is free again with the mapping. Errors name the file: it cannot be read, is not gzip, is
+// cut short or damaged, or there is no space.
 absl::StatusOr<MappedFile> OpenGzip(const std::string& path);
 
 }  // namespace varve::cli

@@ -18,8 +18,8 @@ namespace varve::cli {
 bool IsMetadataFileName(std::string_view path);
 
 // The metadata of an ingest's records: one JSON object a line, as many lines as records. Mapped; of
-// it only where lines begin is in memory. A .gz is unpacked to a file in $TMPDIR that nobody else sees
-// and that ends with this. Thread-safe.
+// it only where lines begin is in memory. A .gz is unpacked to a file in $TMPDIR that nobody else
+// sees and that ends with this. Thread-safe.
 class MetadataFile {
  public:
   // Errors name the file.

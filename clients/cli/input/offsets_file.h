@@ -9,8 +9,8 @@
 
 namespace varve::cli {
 
-// Where each record's vectors begin among `vectors`: a .npy file of one dimension of u8, u4, i8 or i4,
-// one more than records, ascending from 0 to `vectors`, every record having one at least.
+// Where each record's vectors begin among `vectors`: a .npy file of one dimension of u8, u4, i8 or
+// i4, one more than records, ascending from 0 to `vectors`, every record having one at least.
 // InvalidArgument names the file, what was wanted and what was found.
 absl::StatusOr<std::vector<uint64_t>> ReadOffsets(const std::string& path, uint64_t vectors);
 

@@ -15,7 +15,8 @@ class App;
 
 namespace varve::cli {
 
-// The records that `get`, `update` and `delete` are about: ids on the command line, or a file of them.
+// The records that `get`, `update` and `delete` are about: ids on the command line, or a file of
+// them.
 struct IdsArgument {
   std::string name_space;
   std::vector<std::string> words;

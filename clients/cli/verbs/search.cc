@@ -70,8 +70,8 @@ absl::Status CheckUsage(const SearchVerbOptions& options) {
   return absl::OkStatus();
 }
 
-// Whether the field that is searched has several vectors for each record. One that does not exist is
-// for the server to miss.
+// Whether the field that is searched has several vectors for each record. One that does not exist
+// is for the server to miss.
 bool IsMultiVector(const client::Namespace& space, const std::string& name) {
   for (const client::VectorField& field : space.fields) {
     if (field.name == name) return field.multi_vector;

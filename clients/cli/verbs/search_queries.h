@@ -16,8 +16,8 @@ namespace varve::cli {
 // The queries of a search, of a file. Thread-compatible.
 class SearchQueries {
  public:
-  // In a field of several vectors, `offsets` is a file that says where each query's vectors begin; if
-  // it is empty, all of them are one query. Errors name the file.
+  // In a field of several vectors, `offsets` is a file that says where each query's vectors begin;
+  // if it is empty, all of them are one query. Errors name the file.
   static absl::StatusOr<SearchQueries> Open(const std::string& path,
                                             std::optional<uint32_t> dimension, bool multi_vector,
                                             const std::string& offsets);

@@ -24,7 +24,8 @@ namespace {
 // Ids in an order that is theirs: numbers ascending, then texts by bytes.
 using Key = std::pair<uint64_t, std::string>;
 
-// One vector of it is compared; `rest` has a single record's metadata, expire time and further fields.
+// One vector of it is compared; `rest` has a single record's metadata, expire time and further
+// fields.
 struct FakeRecord {
   std::vector<float> vector;
   v1::RecordBatch rest;

@@ -43,9 +43,10 @@ struct FakeServerOptions {
 
 // A server that keeps a few records in memory and compares them one by one: enough of the protocol
 // to test clients against, with faults where a test wants them. Vectors are float32, metrics
-// squared L2, of the first field of a batch; those of others come back as they were sent. Of filters it
-// knows `PATH = VALUE`, VALUE being "text" or an integer; anything else is refused at its last column.
-// What it does not need it does not check. Thread-safe. The data outlive Restart(), as on disk.
+// squared L2, of the first field of a batch; those of others come back as they were sent. Of
+// filters it knows `PATH = VALUE`, VALUE being "text" or an integer; anything else is refused at
+// its last column. What it does not need it does not check. Thread-safe. The data outlive
+// Restart(), as on disk.
 class FakeServer {
  public:
   explicit FakeServer(FakeServerOptions options = {});

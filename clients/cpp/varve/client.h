@@ -69,8 +69,8 @@ struct UpdateMetadataResult {
 };
 
 // Results that differ from each other (maximal marginal relevance): each is the one, of more
-// candidates, with the smallest (1 - weight) * distance to the query - weight * distance to the nearest
-// result before it.
+// candidates, with the smallest (1 - weight) * distance to the query - weight * distance to the
+// nearest result before it.
 struct Diversity {
   float weight = 0.5f;      // 0 (nearness alone) to 1 (difference alone)
   uint32_t candidates = 0;  // nearest records to choose among, up to 10,000; 0: 4 k
@@ -93,14 +93,15 @@ struct SearchOptions {
   bool explain = false;                     // tell how the (first) search went
   uint32_t offset = 0;                      // leave out the first so many; offset + k <= 10,000
   std::optional<float> max_distance;        // leave out what is farther away
-  // * Find the best of each group: k groups, nearest first. The group is the value of this attribute.
+  // * Find the best of each group: k groups, nearest first. The group is the value of this
+  // attribute.
   std::string group_by;
   uint32_t group_size = 1;             // records for each group, 1 to 100
   std::optional<Diversity> diversity;  // *
 };
 
-// Records to go by instead of a query, in someone else's memory: the mean of their vectors, moved away
-// from that of the negative ones. They are not among the results.
+// Records to go by instead of a query, in someone else's memory: the mean of their vectors, moved
+// away from that of the negative ones. They are not among the results.
 struct ExamplesView {
   IdsView positive;  // at least one
   IdsView negative;
@@ -263,17 +264,17 @@ class Client {
   absl::StatusOr<DeleteResult> Delete(std::string_view name_space, const IdsView& ids,
                                       Durability durability = Durability::kApplied,
                                       const CallOptions& call = {});
-  // Deletes the records that satisfy a filter when it begins, in commits of up to 100,000; begun again
-  // after an error it goes on. InvalidArgument: the filter is wrong, or empty.
+  // Deletes the records that satisfy a filter when it begins, in commits of up to 100,000; begun
+  // again after an error it goes on. InvalidArgument: the filter is wrong, or empty.
   absl::StatusOr<DeleteResult> DeleteMatching(std::string_view name_space, std::string_view filter,
                                               Durability durability = Durability::kApplied,
                                               const CallOptions& call = {});
   // What that would delete; deletes nothing.
   absl::StatusOr<DeletePreview> PreviewDelete(std::string_view name_space, std::string_view filter,
                                               const CallOptions& call = {});
-  // Changes records' metadata by merge patches (RFC 7386), one for each id or one for all: an attribute
-  // that is named takes the value given, null removes it, and the others stay; objects are merged,
-  // lists replaced. Long lists go in several commits.
+  // Changes records' metadata by merge patches (RFC 7386), one for each id or one for all: an
+  // attribute that is named takes the value given, null removes it, and the others stay; objects
+  // are merged, lists replaced. Long lists go in several commits.
   absl::StatusOr<UpdateMetadataResult> UpdateMetadata(std::string_view name_space,
                                                       const IdsView& ids,
                                                       absl::Span<const Metadata> patches,
@@ -286,7 +287,8 @@ class Client {
   absl::StatusOr<SearchResult> Search(std::string_view name_space, const TensorView& query,
                                       const SearchOptions& options = {},
                                       const CallOptions& call = {});
-  // Searches by records that exist. NotFound: one of them does not. Not for fields of several vectors.
+  // Searches by records that exist. NotFound: one of them does not. Not for fields of several
+  // vectors.
   absl::StatusOr<SearchResult> SearchLike(std::string_view name_space, const ExamplesView& examples,
                                           const SearchOptions& options = {},
                                           const CallOptions& call = {});
@@ -299,7 +301,8 @@ class Client {
   // Any number of ids; many are asked for in several calls.
   absl::StatusOr<GetResult> Get(std::string_view name_space, const IdsView& ids,
                                 const GetOptions& options = {}, const CallOptions& call = {});
-  // All records, or those that satisfy a filter, in order of id. Nothing is sent before the scanner's first Next().
+  // All records, or those that satisfy a filter, in order of id. Nothing is sent before the
+  // scanner's first Next().
   Scanner Scan(std::string_view name_space, const ScanOptions& options = {});
   absl::StatusOr<CountResult> Count(std::string_view name_space, const CountOptions& options = {},
                                     const CallOptions& call = {});
@@ -313,8 +316,9 @@ class Client {
   // Seals what the active segments hold; returns when every row committed before is in the durable
   // file of a sealed segment. Waits without a timeout unless `call` has one.
   absl::Status Flush(std::string_view name_space, const CallOptions& call = {});
-  // Flushes, then merges and rebuilds segments until as few as can be are left, and no dead row. Does
-  // not wait for that unless `wait`, and then as Flush. What was begun goes on when waiting ends.
+  // Flushes, then merges and rebuilds segments until as few as can be are left, and no dead row.
+  // Does not wait for that unless `wait`, and then as Flush. What was begun goes on when waiting
+  // ends.
   absl::Status Compact(std::string_view name_space, bool wait, const CallOptions& call = {});
   // Calls `report`, on this thread, as indexing goes on; returns when every row that was committed
   // before the call is indexed.

@@ -77,8 +77,9 @@ class IngestWriter {
   // Waits while more batches or bytes are unacknowledged than the server allows.
   //
   // InvalidArgument: a tensor's bytes do not fit its shape, or vectors, offsets, metadata or expire
-  // times are not one for each id. ResourceExhausted: the batch is too large. After either the writer goes on: the number
-  // is not spent. Any other error is the one the writer ended with, as Finish() returns it.
+  // times are not one for each id. ResourceExhausted: the batch is too large. After either the
+  // writer goes on: the number is not spent. Any other error is the one the writer ended with, as
+  // Finish() returns it.
   absl::StatusOr<uint64_t> Write(const RecordsView& records);
 
   // Sends what is left and waits until all is acknowledged. No Write() after it.

@@ -28,7 +28,8 @@ enum class IdType { kUndecided, kNumber, kText };
 // "undecided", "number" or "text".
 std::string_view IdTypeName(IdType type);
 
-// What graphs are built and walked on: codes of one byte per element, or the float32 vectors themselves.
+// What graphs are built and walked on: codes of one byte per element, or the float32 vectors
+// themselves.
 enum class Quantization { kInt8, kNone };
 
 // "int8" or "none".
@@ -55,8 +56,8 @@ struct VectorField {
   // How vectors are stored. kF32 takes tensors of every dtype, any other only its own.
   DType element_type = DType::kF32;
   IndexOptions index;
-  // A record has several vectors in this field, and so has a query: ranked by MaxSim, the sum over the
-  // query's vectors of the distance to the nearest of the record's.
+  // A record has several vectors in this field, and so has a query: ranked by MaxSim, the sum over
+  // the query's vectors of the distance to the nearest of the record's.
   bool multi_vector = false;
 };
 

@@ -48,8 +48,8 @@ struct FieldVectorsView {
   absl::Span<const uint64_t> offsets;
 };
 
-// Records to write, in someone else's memory. A field that is not among them is left out: the records
-// have no vector there. Records that are replaced keep nothing of what they had.
+// Records to write, in someone else's memory. A field that is not among them is left out: the
+// records have no vector there. Records that are replaced keep nothing of what they had.
 struct RecordsView {
   IdsView ids;
   // Of one field, as in FieldVectorsView.
@@ -60,14 +60,14 @@ struct RecordsView {
   absl::Span<const FieldVectorsView> more_fields;
   // One for each record, or none.
   absl::Span<const Metadata> metadata;
-  // When the records expire: one for each, one for all, or none. absl::InfiniteFuture() is a time that
-  // is not set: the namespace's default_ttl holds.
+  // When the records expire: one for each, one for all, or none. absl::InfiniteFuture() is a time
+  // that is not set: the namespace's default_ttl holds.
   absl::Span<const absl::Time> expire_times;
 };
 
 // The vectors of one field of records read, in its element type. Shapes and offsets as in
-// FieldVectorsView; a record without a vector is named in `missing`, and has zeros in its place, or no
-// rows.
+// FieldVectorsView; a record without a vector is named in `missing`, and has zeros in its place, or
+// no rows.
 struct FieldVectors {
   std::string field;
   Tensor vectors;

@@ -30,8 +30,8 @@ void ToWire(const Metadata& metadata, v1::Metadata* out);
 void ToWire(const IndexOptions& index, v1::IndexOptions* out);
 void ToWire(const Namespace& spec, v1::Namespace* out);
 void ToWire(const SearchOptions& options, v1::SearchOptions* out);
-// InvalidArgument: a tensor's bytes do not fit its shape, or its rows, the offsets, the metadata or the
-// expire times are not one for each id.
+// InvalidArgument: a tensor's bytes do not fit its shape, or its rows, the offsets, the metadata or
+// the expire times are not one for each id.
 absl::Status ToWire(const RecordsView& records, v1::RecordBatch* out);
 
 Durability FromWire(v1::Durability durability);
