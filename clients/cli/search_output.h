@@ -45,8 +45,8 @@ struct SearchFiles {
 // Writes results to files, each whole or not at all.
 //   NAME.npy    ids as int64 [queries, k], -1 where a query has fewer than k results, and
 //               NAME.distances.npy with float32, infinite there. Text ids go to NAME.jsonl instead.
-//   NAME.jsonl  {"query": 0, "ids": [...], "distances": [...]}, a line for each query; with "groups"
-//               and "metadata" if they are there
+//   NAME.jsonl  {"query": 0, "ids": [...], "distances": [...]}, a line for each query;
+//               with "groups" and "metadata" if they are there
 // `k` is how many results a query has at most. Returns what was written. InvalidArgument: a number
 // does not fit int64.
 absl::StatusOr<SearchFiles> WriteHits(const Found& found, size_t k, const std::string& path);

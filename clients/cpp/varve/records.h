@@ -38,10 +38,10 @@ Id At(const Ids& ids, size_t i);
 // Ids [first, first + count) of a list.
 IdsView Slice(const IdsView& ids, size_t first, size_t count);
 
-// The vectors of one field of records to write, in someone else's memory, in any dtype that the field
-// takes. One vector a record: shape [ids, dimension], row i belonging to id i, and no offsets. Several:
-// shape [vectors, dimension], record i having the rows offsets[i] ... offsets[i + 1] - 1, at least one;
-// ids + 1 offsets, ascending from 0 to `vectors`.
+// The vectors of one field of records to write, in someone else's memory, in any dtype that the
+// field takes. One vector a record: shape [ids, dimension], row i belonging to id i, and no offsets.
+// Several: shape [vectors, dimension], record i having the rows offsets[i] ... offsets[i + 1] - 1,
+// at least one; ids + 1 offsets, ascending from 0 to `vectors`.
 struct FieldVectorsView {
   std::string_view field;  // empty: the default field
   TensorView vectors;
