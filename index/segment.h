@@ -291,7 +291,7 @@ absl::Status Segment::Walk(const SegmentQuery& query, SearchPlan plan, Vector ve
   scratch.pool.Reset(CandidatesKept(query, *codes.space));
   report->plan = plan;
   const Candidate from = walk.Descend(entry, 0);
-  uint32_t match_count = 0;
+  uint32_t match_count = LiveRows(visible);
   if (query.matches == nullptr) {
     const auto accept = [&](uint32_t node) {
       if (node >= visible) return false;
@@ -314,8 +314,8 @@ absl::Status Segment::Walk(const SegmentQuery& query, SearchPlan plan, Vector ve
   report->hops += walk.cost().hops;
   report->distances += walk.cost().distances;
   scratch.pool.TakeAccepted(&scratch.found);
-  // A walk that has cost as much as the scan would is nowhere near its end; one that stood apart from
-  // some of the matches has not found them.
+  // A walk that has cost as much as the scan would is nowhere near its end; one that stood apart from what
+  // may be found, among many dead rows of the same vector say, has not found it.
   report->gave_up = walk.gave_up() || scratch.found.size() < std::min<size_t>(query.k, match_count);
   if (report->gave_up) return ScanCodes(query, vector, codes, visible, nearest, report);
   Rescore(query, vector, codes, code, scratch.found, nearest, report);

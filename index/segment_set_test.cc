@@ -487,6 +487,18 @@ TEST(SegmentSetTest, ABacklogIsLinkedIntoOneLargeSegment) {
   EXPECT_GT(fixture.Recall(Clustered(30, 8, 2), 10), 0.97);
 }
 
+TEST(SegmentSetTest, ASearchThatEndsAmongDeadCopiesOfARowFindsOthers) {
+  Fixture fixture(Metric::kL2, 4, {});
+  fixture.Add(Clustered(3000, 4, 1));
+  const std::vector<float> copy = {1, 2, 3, 4};
+  uint64_t last = fixture.Add({copy});
+  for (int i = 0; i < 100; ++i) {
+    fixture.WaitUntilIndexed();
+    last = fixture.Add({copy}, {last});
+    EXPECT_EQ(fixture.SearchRows(copy, {.k = 10, .ef = 64}).size(), 10u) << i;
+  }
+}
+
 TEST(SegmentSetTest, AViewShowsTheMetadataOfItsCommit) {
   Fixture fixture(Metric::kL2, 2, {.segment_size_threshold = 1000});
   fixture.Add(Clustered(3000, 2, 1));

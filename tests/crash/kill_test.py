@@ -117,7 +117,9 @@ class OtherWriter:
             return functools.partial(api.delete, self._load.namespace, keys, durability)
         vectors = random_vectors(self._dice.randrange(2**32), len(keys), self._load.dimension)
         self._cut_off = dict(zip(keys, vectors, strict=True))
-        return functools.partial(api.upsert, self._load.namespace, keys, vectors, durability)
+        return functools.partial(
+            api.upsert, self._load.namespace, keys, vectors, durability=durability
+        )
 
     def check(self, api: Api) -> None:
         """After a restart: what was acknowledged is there; the call cut off, all or nothing."""
