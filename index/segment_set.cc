@@ -92,6 +92,11 @@ void SegmentSet::Commit(uint64_t sequence, uint64_t next_row, const NewRows& add
                         const RowChanges& changes) {
   MutexLock commit_lock(&commit_mu_);
   const std::shared_ptr<const SegmentView> before = Pin();
+  uint32_t capacity = 0;  // of segments begun: what is added now is no backlog
+  {
+    MutexLock lock(&mu_);
+    capacity = NextCapacity();
+  }
   uint64_t died = 0;
   for (const uint64_t row : changes.dead_rows) {
     const RowPlace place = before->Find(row);
@@ -107,7 +112,7 @@ void SegmentSet::Commit(uint64_t sequence, uint64_t next_row, const NewRows& add
     }
   }
   for (size_t done = 0; done < added.rows.size();) {
-    done += AppendToActive(ActiveWithRoom(SameRows(added, done)).get(), added, done);
+    done += AppendToActive(ActiveWithRoom(SameRows(added, done), capacity).get(), added, done);
   }
   MutexLock lock(&mu_);
   for (const auto& active : unsealed_) active->Commit(active->size());
@@ -153,16 +158,18 @@ size_t SegmentSet::AppendToActive(ActiveSegment* active, const NewRows& added, s
   return count;
 }
 
-std::shared_ptr<ActiveSegment> SegmentSet::ActiveWithRoom(size_t rows) {
+std::shared_ptr<ActiveSegment> SegmentSet::ActiveWithRoom(size_t rows, uint32_t capacity) {
   MutexLock lock(&mu_);
   if (!unsealed_.empty() && unsealed_.back()->TakesRows()) {
     const auto& active = unsealed_.back();
     if (active->capacity() - active->size() >= rows) return active;
-    // What was appended and not committed yet is to be sealed with the rest.
-    active->Commit(active->size());
-    if (active->Close()) ScheduleSealing(active);
+    if (active->size() < active->capacity()) {
+      // What was appended and not committed yet is to be sealed with the rest.
+      active->Commit(active->size());
+      if (active->Close()) ScheduleSealing(active);
+    }
   }
-  const auto capacity = std::max(NextCapacity(), static_cast<uint32_t>(rows));
+  capacity = std::max(capacity, static_cast<uint32_t>(rows));
   unsealed_.push_back(
       std::make_shared<ActiveSegment>(next_segment_id_++, space_, options_, capacity));
   segments_.push_back(unsealed_.back());

@@ -151,8 +151,9 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   // --- Committing. ---
   // Appends rows [begin, ...) to the active segment, which has room; returns how many it took.
   size_t AppendToActive(ActiveSegment* active, const NewRows& added, size_t begin);
-  // One with room for `rows` more.
-  std::shared_ptr<ActiveSegment> ActiveWithRoom(size_t rows) ABSL_LOCKS_EXCLUDED(mu_);
+  // One with room for `rows` more; if it is to be begun, with room for `capacity` at least.
+  std::shared_ptr<ActiveSegment> ActiveWithRoom(size_t rows, uint32_t capacity)
+      ABSL_LOCKS_EXCLUDED(mu_);
   uint32_t NextCapacity() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The commit that the oldest view still in use shows.
   uint64_t OldestRead() ABSL_LOCKS_EXCLUDED(mu_);
