@@ -106,12 +106,19 @@ def test_an_option_out_of_range_is_refused_with_the_range_and_the_value(api, ns,
         get(api, ns)
 
 
-@pytest.mark.parametrize("fields", [0, 2])
-def test_a_namespace_has_exactly_one_field(api, ns, fields):
-    request = v1.CreateNamespaceRequest(
-        namespace=v1.Namespace(name=ns, fields=[v1.VectorField(dimension=4)] * fields)
-    )
-    with fails_with(INVALID, "exactly one vector field", str(fields)):
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ([], "1 to 32 vector fields, has 0"),
+        ([str(i) for i in range(33)], "1 to 32 vector fields, has 33"),
+        (["a", "a"], 'field "a" is there twice'),
+        (["a b"], 'field "a b"'),
+    ],
+)
+def test_a_namespace_has_some_fields_of_different_names(api, ns, names, words):
+    fields = [v1.VectorField(name=name, dimension=4) for name in names]
+    request = v1.CreateNamespaceRequest(namespace=v1.Namespace(name=ns, fields=fields))
+    with fails_with(INVALID, words):
         api.namespaces.CreateNamespace(request, timeout=CALL_SECONDS)
 
 

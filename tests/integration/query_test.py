@@ -88,7 +88,7 @@ def test_more_effort_finds_no_less(api, filled):
     [
         (np.zeros(7, "<f4"), ("dimension 8", "7")),
         (np.full(8, np.nan, "<f4"), ("finite",)),
-        (np.zeros((1, 8), "<f4"), ("shape", "[1, 8]")),
+        (np.zeros((1, 8), "<f4"), ("shape", "SearchBatch")),
     ],
     ids=["dimension", "NaN", "rank"],
 )
