@@ -85,7 +85,7 @@ struct RecordList {
 struct RecordMask {
   bool vectors = false;
   bool metadata = false;
-  std::vector<std::string> paths;  // of attributes and objects; empty: all
+  std::vector<std::string> paths;                         // of attributes and objects; empty: all
   size_t bytes_max = std::numeric_limits<size_t>::max();  // of these parts, all records together
 };
 
