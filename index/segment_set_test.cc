@@ -68,7 +68,9 @@ class Fixture {
     }
     for (uint64_t row : dead_rows) live_.erase(row);
     std::vector<std::string> encoded;
-    for (const uint64_t row : rows) encoded.push_back(Number(row % 10));
+    if (numbered_) {
+      for (const uint64_t row : rows) encoded.push_back(Number(row % 10));
+    }
     const std::vector<std::string_view> attributes(encoded.begin(), encoded.end());
     set_->Commit(++sequence_, next_row_,
                  {.rows = rows,
@@ -80,7 +82,9 @@ class Fixture {
     return first;
   }
   void Delete(const std::vector<uint64_t>& rows) { Add({}, rows); }
-  // Rows have the attribute n, which is row % 10 at first; makes it 10 more.
+  // From now on rows have the attribute n, which is row % 10 at first ...
+  void NumberRows() { numbered_ = true; }
+  // ... and then 10 more.
   void Update(const std::set<uint64_t>& rows) {
     std::vector<std::string> encoded;
     for (const uint64_t row : rows) encoded.push_back(Number(row % 10 + 10));
@@ -164,6 +168,7 @@ class Fixture {
   uint64_t next_row() const { return next_row_; }
 
  private:
+  bool numbered_ = false;
   const size_t dimension_;
   CompactionGate gate_{1};
   std::optional<ThreadPool> pool_;
@@ -501,6 +506,7 @@ TEST(SegmentSetTest, ASearchThatEndsAmongDeadCopiesOfARowFindsOthers) {
 
 TEST(SegmentSetTest, AViewShowsTheMetadataOfItsCommit) {
   Fixture fixture(Metric::kL2, 2, {.segment_size_threshold = 1000});
+  fixture.NumberRows();
   fixture.Add(Clustered(3000, 2, 1));
   const auto count = [](const SegmentView& view, const char* filter) {
     return Match(view, *metadata::ParseFilter(filter), 0).Count();
@@ -568,6 +574,7 @@ TEST(SegmentSetTest, StoppingGivesUpACompactionAndSaysSo) {
 TEST(SegmentSetTest, SearchesBesideCommitsLinkingSealingAndCompactionSeeWholeCommits) {
   constexpr size_t kBatch = 50, kBatches = 160;
   Fixture fixture(Metric::kL2, 8, {.ef_construction = 60, .segment_size_threshold = 1000});
+  fixture.NumberRows();
   const auto vectors = Clustered(kBatch * kBatches, 8, 3);
   std::atomic<bool> done = false;
   auto reader = [&](uint32_t seed) {
