@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -124,8 +125,28 @@ void GraphBuilder::Insert(uint32_t node) {
   if (level > entry_.level) entry_ = {node, level};
 }
 
-void GraphBuilder::SelectDiverse(std::vector<Candidate>* candidates, size_t most) const {
+void GraphBuilder::ThinCopies(uint32_t node, std::vector<Candidate>* candidates) const {
+  constexpr size_t kCopiesKept = 4;
+  const CodeArray codes = this->codes();
+  const auto is_copy = [&](const Candidate& candidate) {
+    return std::memcmp(codes[candidate.ordinal], codes[node], code_space_.code_bytes()) == 0;
+  };
+  const auto apart = [node](uint32_t copy) { return copy > node ? copy - node : node - copy; };
+  std::vector<uint32_t> copies;  // how far from the node they are in order of insertion
+  for (const Candidate& candidate : *candidates) {
+    if (is_copy(candidate)) copies.push_back(apart(candidate.ordinal));
+  }
+  if (copies.size() <= kCopiesKept) return;
+  std::nth_element(copies.begin(), copies.begin() + kCopiesKept, copies.end());
+  std::erase_if(*candidates, [&](const Candidate& candidate) {
+    return is_copy(candidate) && apart(candidate.ordinal) >= copies[kCopiesKept];
+  });
+}
+
+void GraphBuilder::SelectDiverse(uint32_t node, std::vector<Candidate>* candidates,
+                                 size_t most) const {
   if (candidates->size() < most) return;
+  ThinCopies(node, candidates);
   const CodeArray codes = this->codes();
   std::vector<const char*> kept;
   kept.reserve(most);
@@ -149,7 +170,7 @@ void GraphBuilder::SelectDiverse(std::vector<Candidate>* candidates, size_t most
 }
 
 void GraphBuilder::Connect(uint32_t node, int level, std::vector<Candidate>* candidates) {
-  SelectDiverse(candidates, m_);
+  SelectDiverse(node, candidates, m_);
   std::vector<uint32_t> links;
   links.reserve(candidates->size());
   for (const Candidate& candidate : *candidates) links.push_back(candidate.ordinal);
@@ -178,7 +199,7 @@ void GraphBuilder::AddLink(uint32_t from, uint32_t to, int level) {
   std::vector<Candidate> candidates;
   for (size_t i = 0; i < links.size(); ++i) candidates.push_back({distances[i], links[i]});
   std::sort(candidates.begin(), candidates.end());
-  SelectDiverse(&candidates, Room(level));
+  SelectDiverse(from, &candidates, Room(level));
   links.clear();
   for (const Candidate& candidate : candidates) links.push_back(candidate.ordinal);
   SetLinks(from, level, links);

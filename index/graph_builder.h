@@ -96,8 +96,13 @@ class GraphBuilder {
   void PrepareNode(uint32_t node, int level);
   char* Code(uint32_t node) { return codes_.data() + node * code_space_.code_bytes(); }
 
-  // Keeps of candidates, nearest first, up to `most` that lead in different directions (algorithm 4).
-  void SelectDiverse(std::vector<Candidate>* candidates, size_t most) const;
+  // Keeps of candidates to link `node` with, nearest first, up to `most` that lead in different directions
+  // (algorithm 4).
+  void SelectDiverse(uint32_t node, std::vector<Candidate>* candidates, size_t most) const;
+  // Drops candidates of the same code as the node, but for those that came right before and after it. They
+  // all lead to the same place: links to these few make a chain through all of them, and leave room for
+  // links that lead out of it.
+  void ThinCopies(uint32_t node, std::vector<Candidate>* candidates) const;
   // Links `node` with candidates, nearest first, both ways.
   void Connect(uint32_t node, int level, std::vector<Candidate>* candidates);
   void AddLink(uint32_t from, uint32_t to, int level);

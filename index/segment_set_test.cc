@@ -492,15 +492,20 @@ TEST(SegmentSetTest, ABacklogIsLinkedIntoOneLargeSegment) {
   EXPECT_GT(fixture.Recall(Clustered(30, 8, 2), 10), 0.97);
 }
 
-TEST(SegmentSetTest, ASearchThatEndsAmongDeadCopiesOfARowFindsOthers) {
-  Fixture fixture(Metric::kL2, 4, {});
-  fixture.Add(Clustered(3000, 4, 1));
-  const std::vector<float> copy = {1, 2, 3, 4};
-  uint64_t last = fixture.Add({copy});
-  for (int i = 0; i < 100; ++i) {
-    fixture.WaitUntilIndexed();
-    last = fixture.Add({copy}, {last});
-    EXPECT_EQ(fixture.SearchRows(copy, {.k = 10, .ef = 64}).size(), 10u) << i;
+// As when an id is written again and again with the same vector.
+TEST(SegmentSetTest, TheLivingOneOfManyDeadCopiesIsFound) {
+  for (const Metric metric : {Metric::kL2, Metric::kCosine, Metric::kDot}) {
+    Fixture fixture(metric, 4, {});
+    fixture.Add(Clustered(3000, 4, 1));
+    const std::vector<float> copy = {10, 20, 30, 40};
+    uint64_t last = fixture.Add({copy});
+    for (int i = 0; i < 300; ++i) {
+      last = fixture.Add({copy}, {last});
+      fixture.WaitUntilIndexed();
+      const std::vector<uint64_t> found = fixture.SearchRows(copy, {.k = 10, .ef = 64});
+      ASSERT_EQ(found.size(), 10u) << i;
+      ASSERT_EQ(found.front(), last) << i;
+    }
   }
 }
 
