@@ -141,11 +141,12 @@ absl::StatusOr<Values> Database::MultiGet(Family family, const Snapshot& snapsho
   return found;
 }
 
-std::unique_ptr<Walk> Database::NewWalk(Family family, const Snapshot& snapshot, std::string begin,
+std::unique_ptr<Walk> Database::NewWalk(Family family, Snapshot snapshot, std::string begin,
                                         std::string end) const {
-  auto walk = absl::WrapUnique(new Walk(directory_, std::move(begin), std::move(end)));
+  auto walk =
+      absl::WrapUnique(new Walk(directory_, std::move(snapshot), std::move(begin), std::move(end)));
   rocksdb::ReadOptions options;
-  options.snapshot = snapshot.get();
+  options.snapshot = walk->snapshot_.get();
   options.iterate_upper_bound = &walk->end_slice_;
   options.readahead_size = kReadaheadBytes;
   options.fill_cache = false;

@@ -66,6 +66,9 @@ class Values {
   std::vector<rocksdb::Status> statuses_;  // OK or NotFound
 };
 
+// One moment of the database; whoever reads with it sees exactly what was written before.
+using Snapshot = std::shared_ptr<const rocksdb::Snapshot>;
+
 // A walk over the keys of one range, in order, as of one moment. Not thread-safe; must not outlive
 // the database.
 class Walk {
@@ -81,19 +84,20 @@ class Walk {
 
  private:
   friend class Database;
-  Walk(std::string directory, std::string begin, std::string end)
-      : directory_(std::move(directory)), begin_(std::move(begin)), end_(std::move(end)) {}
+  Walk(std::string directory, Snapshot snapshot, std::string begin, std::string end)
+      : directory_(std::move(directory)),
+        snapshot_(std::move(snapshot)),
+        begin_(std::move(begin)),
+        end_(std::move(end)) {}
 
   const std::string directory_;
+  const Snapshot snapshot_;  // the iterator asks it again at every file it opens
   const std::string begin_;
   const std::string end_;
   const rocksdb::Slice end_slice_{end_};  // RocksDB keeps a pointer to it
   bool started_ = false;
   std::unique_ptr<rocksdb::Iterator> iterator_;
 };
-
-// One moment of the database; whoever reads with it sees exactly what was written before.
-using Snapshot = std::shared_ptr<const rocksdb::Snapshot>;
 
 // Database is RocksDB as this room uses it: its families, its options, its errors as absl::Status
 // and the check that recovery lost nothing that had been synced. It knows nothing of what is
@@ -124,7 +128,7 @@ class Database {
   absl::StatusOr<Values> MultiGet(Family family, const Snapshot& snapshot,
                                   const std::vector<std::string_view>& keys) const;
   // A walk over [begin, end). It reads ahead and leaves the block cache to others.
-  std::unique_ptr<Walk> NewWalk(Family family, const Snapshot& snapshot, std::string begin,
+  std::unique_ptr<Walk> NewWalk(Family family, Snapshot snapshot, std::string begin,
                                 std::string end) const;
 
   // Writes what is in memory to tables, so that the log may go: a start has nothing to replay.

@@ -159,6 +159,16 @@ TEST_F(DatabaseTest, AWalkKeepsWithinItsRange) {
   EXPECT_FALSE(walk->Next().value());
 }
 
+TEST_F(DatabaseTest, AWalkKeepsItsSnapshot) {
+  const auto db = Open();
+  Snapshot snapshot = db->TakeSnapshot();
+  const std::weak_ptr<const rocksdb::Snapshot> watched = snapshot;
+  auto walk = db->NewWalk(Family::kMeta, std::move(snapshot), "b", "d");
+  EXPECT_FALSE(watched.expired());
+  walk.reset();
+  EXPECT_TRUE(watched.expired());
+}
+
 TEST_F(DatabaseTest, ASecondOpenOfOneDirectoryIsUnavailable) {
   const auto db = Open();
   const auto second = TryOpen();

@@ -246,12 +246,13 @@ class IdCursor final : public RecordStore::Cursor {
 class RowCursor final : public RecordStore::Cursor {
  public:
   RowCursor(const Database* db, NamespaceNumber number, RowRange range, const RecordParts& parts)
-      : parts_(parts), snapshot_(db->TakeSnapshot()) {
+      : parts_(parts) {
+    const Snapshot snapshot = db->TakeSnapshot();
     const std::string begin(View(RowKey(number, range.first)));
     const std::string end(View(RowKey(number, range.last + 1)));
-    rows_ = db->NewWalk(Family::kRows, snapshot_, begin, end);
-    vectors_ = db->NewWalk(Family::kVectors, snapshot_, begin, end);
-    metadata_ = db->NewWalk(Family::kAttributes, snapshot_, begin, end);
+    rows_ = db->NewWalk(Family::kRows, snapshot, begin, end);
+    vectors_ = db->NewWalk(Family::kVectors, snapshot, begin, end);
+    metadata_ = db->NewWalk(Family::kAttributes, snapshot, begin, end);
   }
 
   absl::StatusOr<bool> Next(StoredRecord* record) override {
@@ -309,7 +310,6 @@ class RowCursor final : public RecordStore::Cursor {
   }
 
   const RecordParts parts_;
-  const Snapshot snapshot_;
   std::unique_ptr<Walk> rows_, vectors_, metadata_;
   Ahead vectors_ahead_, metadata_ahead_;
 };
@@ -334,7 +334,7 @@ class RocksRecordStore final : public RecordStore {
   absl::StatusOr<NamespaceEntry> ReadNamespace(std::string_view name) const override;
   absl::StatusOr<std::vector<NamespaceEntry>> ListNamespaces() const override;
 
-  absl::Status Write(const Commit& commit) override ABSL_LOCKS_EXCLUDED(updates_mu_);
+  absl::Status Write(const Commit& commit) override;
   void SyncAsync(absl::AnyInvocable<void(absl::Status)> done) override {
     group_sync_.SyncAsync(std::move(done));
   }
@@ -344,8 +344,7 @@ class RocksRecordStore final : public RecordStore {
     return FindRowsAt(*db_, /*snapshot=*/nullptr, number, ids, rows);
   }
   absl::Status WriteManifest(NamespaceNumber number, FieldNumber field, std::string_view manifest,
-                             absl::Span<const ForgottenMarks> forgotten) override
-      ABSL_LOCKS_EXCLUDED(updates_mu_);
+                             absl::Span<const ForgottenMarks> forgotten) override;
   absl::Status Flush() override { return db_->Flush(); }
   void ReclaimRows(NamespaceNumber number, RowRange range) override;
   absl::StatusOr<std::string> ReadManifest(NamespaceNumber number,
@@ -377,6 +376,7 @@ class RocksRecordStore final : public RecordStore {
   // NotFound unless `name` is the namespace with this number.
   absl::Status CheckNamespace(NamespaceNumber number, std::string_view name) const;
   absl::StatusOr<CommitState> ReadCommitState(NamespaceNumber number) const;
+  Mutex& UpdatesMutex(NamespaceNumber number) { return updates_mu_[number % updates_mu_.size()]; }
   // Gives a dropped namespace's disk space back. Best effort: what fails here, compaction does
   // later.
   void Reclaim(NamespaceNumber number);
@@ -385,7 +385,8 @@ class RocksRecordStore final : public RecordStore {
   // Held while a namespace is created, changed or dropped, fsync included: each reads before it
   // writes, and they are rare.
   Mutex namespaces_mu_;
-  Mutex updates_mu_;                   // held while marks of updates are written or removed
+  // Held while marks of updates are written or removed; several namespaces share one.
+  std::array<Mutex, 16> updates_mu_;
   std::atomic<bool> stopping_{false};  // cuts a compaction of the reclaimer short
   ThreadPool reclaimer_;
   GroupSync group_sync_;
@@ -613,7 +614,7 @@ absl::Status RocksRecordStore::Write(const Commit& commit) {
   }
   for (size_t i = 0; i < commit.ids.size(); ++i) PutNewRow(commit, i, &batch);
   if (commit.updates.empty()) return db_->Write(std::move(batch));
-  MutexLock lock(&updates_mu_);
+  MutexLock lock(&UpdatesMutex(number));
   return db_->Write(std::move(batch));
 }
 
@@ -621,7 +622,7 @@ absl::Status RocksRecordStore::WriteManifest(NamespaceNumber number, FieldNumber
                                              std::string_view manifest,
                                              absl::Span<const ForgottenMarks> forgotten) {
   // A row's mark is replaced when the row is changed again: what was read must be what is removed.
-  MutexLock lock(&updates_mu_);
+  MutexLock lock(&UpdatesMutex(number));
   Batch batch = db_->NewBatch();
   batch.Put(Family::kMeta, ManifestKey(number, field), manifest);
   for (const ForgottenMarks& some : forgotten) {
