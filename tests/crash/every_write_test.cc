@@ -1,5 +1,5 @@
-// A crash at every write: a script of all that an engine does to its disk (ingest, delete, seal,
-// flush, rebuild, merge, drop a namespace) runs once on a recorded disk. Then, for every call that
+// A crash at every write: a script of all that an engine does to its disk (ingest, delete, metadata
+// changed, seal, flush, rebuild, merge, drop a namespace) runs once on a recorded disk. Then, for every call that
 // changed the disk, what a crash right after it would leave is put into a directory and opened: all
 // that had been acknowledged is there, whole; nothing that was deleted is back; no file is left over;
 // and the check of the data directory is clean. Once more, every call fails in its turn.
@@ -26,6 +26,9 @@
 #include "base/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "metadata/attributes.h"
+#include "metadata/filter.h"
+#include "metadata/value.h"
 #include "server/engine/check.h"
 #include "server/engine/engine.h"
 #include "storage/temporary_directory.h"
@@ -39,9 +42,15 @@ using ::testing::IsEmpty;
 constexpr size_t kDimension = 4;
 constexpr char kProducer[] = "script";
 
-// What a namespace holds: the generation of each id's vector, and how far the producer is.
+struct Record {
+  uint32_t generation = 0;  // of its vector
+  int64_t tag = 0;          // its metadata: the generation too, until it is changed
+  bool operator==(const Record&) const = default;
+};
+
+// What a namespace holds, and how far the producer is.
 struct Content {
-  std::map<uint64_t, uint32_t> records;
+  std::map<uint64_t, Record> records;
   uint64_t position = 0;
   bool operator==(const Content&) const = default;
 };
@@ -55,6 +64,14 @@ TensorView View(const std::vector<float>& values) {
   return {.rows = values.size() / kDimension,
           .columns = kDimension,
           .bytes = {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)}};
+}
+
+constexpr char kTag[] = "tag";
+
+metadata::AttributeMap Tagged(int64_t tag) {
+  metadata::AttributeMap attributes;
+  attributes[kTag].values.emplace_back(metadata::ValueView::Int64(tag));
+  return attributes;
 }
 
 std::vector<uint64_t> Range(uint64_t begin, uint64_t end) {
@@ -95,19 +112,20 @@ class Script {
     Sync();
     Write("a", 1050, 2100);
     WaitUntilIdle("a");
+    Update("a", 1000, 1200);  // of rows in both a sealed segment and the active one
     Delete("a", 1100, 1500);  // rebuilds a segment
     WaitUntilIdle("a");
-    Write("a", 30, 60), Delete("a", 10, 20);
+    Write("a", 30, 60), Delete("a", 10, 20), Update("a", 20, 40);
     Upkeep("a", &Namespace::Flush);
     Sync();
     Drop("dropped"), Create("b");
     Write("a", 2100, 4200);  // merges four
     WaitUntilIdle("a");
-    Write("b", 0, 50), Delete("a", 3000, 3010), Write("a", 4200, 4210);
+    Write("b", 0, 50), Delete("a", 3000, 3010), Write("a", 4200, 4210), Update("b", 10, 12);
     Upkeep("a", &Namespace::Compact);
-    Write("a", 0, 5), Write("b", 40, 60);
+    Write("a", 0, 5), Update("a", 3, 30), Write("b", 40, 60);
     Sync();
-    Write("a", 5, 8);
+    Write("a", 5, 8), Update("a", 7, 9);
     if (!failed_) report_(Event::kAllRun);
   }
 
@@ -151,9 +169,11 @@ class Script {
     const uint64_t number = ++state->position;
     const uint32_t generation = static_cast<uint32_t>(number);
     const std::vector<uint64_t> ids = Range(begin, end);
+    const std::string encoded = *metadata::EncodeAttributes(Tagged(generation));
+    const std::vector<std::string_view> attributes(ids.size(), encoded);
     std::vector<float> values;
     for (const uint64_t id : ids) {
-      state->records[id] = generation;
+      state->records[id] = {generation, generation};
       const std::vector<float> vector = VectorOf(id, generation);
       values.insert(values.end(), vector.begin(), vector.end());
     }
@@ -162,7 +182,8 @@ class Script {
       if (!found.ok()) return found.status();
       return (*found)
           ->Upsert({.ids = {.type = IdType::kNumber, .numbers = ids},
-                    .fields = {{.vectors = View(values)}}},
+                    .fields = {{.vectors = View(values)}},
+                    .attributes = attributes},
                    OnError::kFailBatch, {kProducer, number})
           .status();
     });
@@ -177,6 +198,25 @@ class Script {
       const auto found = (*engine_)->FindNamespace(name);
       if (!found.ok()) return found.status();
       return (*found)->Delete({.type = IdType::kNumber, .numbers = ids}).status();
+    });
+  }
+
+  // Changes the metadata of the records that are there.
+  void Update(const std::string& name, uint64_t begin, uint64_t end) {
+    if (failed_) return;
+    State state = histories_[name].steps.back().state;
+    const int64_t tag = 1000 + static_cast<int64_t>(order_.size());
+    const std::vector<uint64_t> ids = Range(begin, end);
+    for (const uint64_t id : ids) {
+      if (const auto found = state->records.find(id); found != state->records.end()) {
+        found->second.tag = tag;
+      }
+    }
+    Step(name, std::move(state), false, [&]() -> absl::Status {
+      const auto found = (*engine_)->FindNamespace(name);
+      if (!found.ok()) return found.status();
+      const std::vector<metadata::MergePatch> patch = {{.set = Tagged(tag), .remove = {}}};
+      return (*found)->UpdateMetadata({.type = IdType::kNumber, .numbers = ids}, patch).status();
     });
   }
 
@@ -223,7 +263,7 @@ State Read(Engine* engine, const std::string& name) {
     return std::nullopt;
   }
   Content content{.position = *(*found)->ProducerPosition(kProducer)};
-  const auto scanner = *(*found)->Scan("", {.include = {.vectors = true}});
+  const auto scanner = *(*found)->Scan("", {.include = {.vectors = true, .metadata = true}});
   std::string token;
   bool done = false;
   while (!done) {
@@ -235,14 +275,19 @@ State Read(Engine* engine, const std::string& name) {
       std::vector<float> vector(kDimension);
       std::memcpy(vector.data(), records->fields[0].bytes.data() + i * kDimension * sizeof(float),
                   kDimension * sizeof(float));
-      content.records[id] = static_cast<uint32_t>(vector[2]);
-      EXPECT_EQ(vector, VectorOf(id, content.records[id]));
+      Record& record = content.records[id];
+      record.generation = static_cast<uint32_t>(vector[2]);
+      EXPECT_EQ(vector, VectorOf(id, record.generation));
+      const auto attributes = metadata::DecodeAttributes(records->attributes[i]);
+      if (!attributes.ok()) ADD_FAILURE() << "id " << id << ": " << attributes.status();
+      if (attributes.ok()) record.tag = attributes->at(kTag).values.front().view().integer;
     }
   }
   return content;
 }
 
-// The index holds what the records hold: an exact search for all gives each once, a walk finds some.
+// The index holds what the records hold: an exact search for all gives each once, a walk finds some, and
+// filters find each tag as often as it is there.
 void ExpectIndexed(const Namespace& space, const Content& content) {
   const uint32_t all = static_cast<uint32_t>(content.records.size());
   if (all == 0) return;
@@ -253,13 +298,21 @@ void ExpectIndexed(const Namespace& space, const Content& content) {
   std::vector<uint64_t> ids = found->records.ids.numbers;
   std::sort(ids.begin(), ids.end());
   std::vector<uint64_t> wanted;
-  for (const auto& [id, generation] : content.records) wanted.push_back(id);
+  std::map<int64_t, uint64_t> tags;
+  for (const auto& [id, record] : content.records) wanted.push_back(id), ++tags[record.tag];
   EXPECT_EQ(ids, wanted);
+  for (const auto& [tag, records] : tags) {
+    uint64_t sequence = 0;
+    const metadata::Filter filter =
+        metadata::Filter::In(kTag, {metadata::Value(metadata::ValueView::Int64(tag))});
+    EXPECT_EQ(space.Count(&filter, &sequence), records) << "of tag " << tag;
+  }
   for (size_t i = 0; i < wanted.size(); i += wanted.size() / 5 + 1) {
-    const std::vector<float> vector = VectorOf(wanted[i], content.records.at(wanted[i]));
+    const std::vector<float> vector = VectorOf(wanted[i], content.records.at(wanted[i]).generation);
     const auto walked =
         space.Search({.queries = View(vector), .k = 10, .ef_search = 100}, CallControl());
     ASSERT_TRUE(walked.ok()) << walked.status();
+    ASSERT_FALSE(walked->records.ids.numbers.empty()) << "nothing found like id " << wanted[i];
     EXPECT_EQ(walked->records.ids.numbers.front(), wanted[i]);
   }
 }
