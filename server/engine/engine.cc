@@ -19,8 +19,6 @@ constexpr int kIndexNiceness = 5;
 // Compactions at once: each holds a graph in memory, and room on disk beside what it replaces.
 constexpr size_t kCompactions = 1;
 
-// How often idle namespaces are looked for, at least.
-
 size_t ThreadsOrCores(int threads) {
   return threads > 0 ? threads : std::max(1u, std::thread::hardware_concurrency());
 }

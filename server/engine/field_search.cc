@@ -369,15 +369,13 @@ absl::Status FieldSearch::Sort(const Neighbors& found, size_t most, bool* whole)
     }
     if (attribute.path() != query_.group_by || attribute.size() == 0) continue;
     attribute.ForEach([&](const metadata::ValueView& value) {
-      std::string key = StrCat(static_cast<int>(value.type), ToString(value));
-      auto group = std::find_if(groups_.begin(), groups_.end(),
-                                [&](const Group& g) { return g.key == key; });
-      if (group == groups_.end() && groups_.size() < most) {
-        groups_.push_back({std::move(key), metadata::Value(value), {}});
-        group = std::prev(groups_.end());
+      const std::string key = StrCat(static_cast<int>(value.type), ToString(value));
+      if (groups_.size() < most && group_of_.emplace(key, groups_.size()).second) {
+        groups_.push_back({metadata::Value(value), {}});
       }
-      if (group != groups_.end() && group->members.size() < query_.group_size) {
-        group->members.push_back(found[i]);
+      if (const auto group = group_of_.find(key); group != group_of_.end()) {
+        Neighbors& members = groups_[group->second].members;
+        if (members.size() < query_.group_size) members.push_back(found[i]);
       }
       return false;  // the first element says which group it is
     });

@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -132,7 +133,6 @@ class FieldSearch {
   absl::StatusOr<std::optional<SearchResult>> Assemble(std::vector<Neighbors> found);
 
   struct Group {
-    std::string key;
     metadata::Value value;
     Neighbors members;
   };
@@ -153,6 +153,7 @@ class FieldSearch {
   std::vector<index::SegmentReport> reports_;
   absl::Duration filter_time_;
   std::vector<Group> groups_;
+  std::unordered_map<std::string, size_t> group_of_;  // by key, its place in groups_
 };
 
 }  // namespace varve::engine

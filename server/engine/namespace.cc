@@ -145,7 +145,7 @@ Namespace::Namespace(const storage::NamespaceEntry& entry, NamespaceSchema schem
       now_(resources.now),
       segments_(std::move(segments)),
       numbers_(FieldNumbers(schema)),
-      schema_(std::move(schema)),
+      schema_(std::make_shared<const NamespaceSchema>(std::move(schema))),
       state_(entry.state) {}
 
 absl::StatusOr<std::shared_ptr<Namespace>> Namespace::Open(const storage::NamespaceEntry& entry,
@@ -167,7 +167,7 @@ Namespace::~Namespace() {
   }
 }
 
-NamespaceSchema Namespace::schema() const {
+std::shared_ptr<const NamespaceSchema> Namespace::schema() const {
   MutexLock lock(&mu_);
   return schema_;
 }
@@ -178,22 +178,20 @@ absl::Status Namespace::CheckNotRetired() const {
 }
 
 absl::StatusOr<Namespace::Field> Namespace::FindField(std::string_view name) const {
-  MutexLock lock(&mu_);
-  for (size_t i = 0; i < schema_.fields.size(); ++i) {
-    if (schema_.fields[i].name == name) {
-      return Field{schema_.fields[i], numbers_[i], segments_[i].get()};
-    }
+  const auto schema = this->schema();
+  for (const storage::FieldNumber number : numbers_) {
+    if (schema->fields[number].name == name) return Field{schema, number, segments_[number].get()};
   }
   return absl::InvalidArgumentError(StrCat("there is no vector field \"", name, "\""));
 }
 
 absl::Status Namespace::CheckIdType(const IdsView& ids) const {
-  MutexLock lock(&mu_);
-  if (ids.size() == 0 || schema_.id_type == IdType::kUndecided || schema_.id_type == ids.type) {
+  const auto schema = this->schema();
+  if (ids.size() == 0 || schema->id_type == IdType::kUndecided || schema->id_type == ids.type) {
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(StrCat("namespace \"", schema_.name, "\" has ids of type ",
-                                           IdTypeName(schema_.id_type),
+  return absl::InvalidArgumentError(StrCat("namespace \"", schema->name, "\" has ids of type ",
+                                           IdTypeName(schema->id_type),
                                            ", the request's are of type ", IdTypeName(ids.type)));
 }
 
@@ -217,10 +215,10 @@ absl::StatusOr<uint64_t> Namespace::ProducerPosition(std::string_view producer) 
 absl::StatusOr<WriteResult> Namespace::Upsert(const RecordsView& records, OnError on_error,
                                               const ProducerBatch& producer_batch) {
   VARVE_RETURN_IF_ERROR(CheckIdType(records.ids));
-  const NamespaceSchema schema = this->schema();
+  const auto schema = this->schema();
   const EncodedIds ids(records.ids);
-  VARVE_ASSIGN_OR_RETURN(CheckedBatch batch, CheckBatch(schema, records, ids.keys(), on_error));
-  const StoredColumns columns(schema, records, ids.keys(), batch, NowMicros());
+  VARVE_ASSIGN_OR_RETURN(CheckedBatch batch, CheckBatch(*schema, records, ids.keys(), on_error));
+  const StoredColumns columns(*schema, records, ids.keys(), batch, NowMicros());
 
   MutexLock lock(&write_mu_);
   VARVE_RETURN_IF_ERROR(CheckNotRetired());
@@ -342,7 +340,7 @@ absl::StatusOr<DeletePreview> Namespace::PreviewDelete(const metadata::Filter& f
   const Views views = PinAll();
   DeletePreview preview{.sequence = views.front()->sequence};
   preview.records = CountMatching(views, &filter);
-  const IdType id_type = schema().id_type;
+  const IdType id_type = schema()->id_type;
   preview.sample.type = id_type;
   for (const std::string& key : FindMatching(views, filter, views.front()->next_row, sample).keys) {
     VARVE_RETURN_IF_ERROR(AppendDecodedId(id_type, key, &preview.sample));
@@ -391,7 +389,7 @@ absl::StatusOr<UpdateResult> Namespace::UpdateMetadata(
                                              " ids: must be one for each, or one for all"));
   }
   const EncodedIds encoded(ids);
-  const NamespaceSchema schema = this->schema();
+  const auto schema = this->schema();
   UpdateResult result;
   result.missing.type = ids.type;
 
@@ -410,7 +408,7 @@ absl::StatusOr<UpdateResult> Namespace::UpdateMetadata(
         changed.emplace(records[i]->row, *std::move(records[i])).first->second;
     auto patched = metadata::ApplyPatch(record.attributes, patches[patches.size() == 1 ? 0 : i]);
     if (!patched.ok()) return Prefixed(StrCat("id ", i), patched.status());
-    if (const std::string fault = AttributesFault(schema, *patched); !fault.empty()) {
+    if (const std::string fault = AttributesFault(*schema, *patched); !fault.empty()) {
       return absl::InvalidArgumentError(StrCat("id ", i, ": ", fault));
     }
     record.attributes = *std::move(patched);
@@ -437,18 +435,20 @@ absl::StatusOr<UpdateResult> Namespace::UpdateMetadata(
 absl::Status Namespace::Apply(const storage::Commit& commit) {
   VARVE_RETURN_IF_ERROR(store_->Write(commit));
   state_ = commit.state;
-  std::vector<FieldSchema> fields;
-  {
+  const auto schema = this->schema();
+  if (const auto id_type = static_cast<IdType>(commit.state.id_type);
+      commit.state.id_type != 0 && id_type != schema->id_type) {
+    NamespaceSchema decided = *schema;
+    decided.id_type = id_type;
     MutexLock lock(&mu_);
-    if (commit.state.id_type != 0) schema_.id_type = static_cast<IdType>(commit.state.id_type);
-    fields = schema_.fields;
+    schema_ = std::make_shared<const NamespaceSchema>(std::move(decided));
   }
   std::vector<index::MetadataChange> changes;
   for (const storage::MetadataUpdate& update : commit.updates) {
     changes.push_back({.row = update.row, .attributes = update.attributes});
   }
   for (const storage::FieldNumber number : numbers_) {
-    IndexRows rows(fields[number]);
+    IndexRows rows(schema->fields[number]);
     for (const storage::FieldColumn& column : commit.fields) {
       if (column.field != number) continue;
       for (size_t i = 0; i < commit.ids.size(); ++i) {
@@ -484,23 +484,24 @@ absl::StatusOr<SearchResult> Namespace::Search(const SearchQuery& given,
     VARVE_RETURN_IF_ERROR(CheckIdType(query.positive));
     VARVE_RETURN_IF_ERROR(CheckIdType(query.negative));
     VARVE_ASSIGN_OR_RETURN(of_examples,
-                           QueryOfExamples(resources, field.schema, field.number, query));
+                           QueryOfExamples(resources, field.schema(), field.number, query));
     query.queries = {.dtype = DType::kF32,
                      .rows = 1,
                      .columns = of_examples.size(),
                      .bytes = {reinterpret_cast<const char*>(of_examples.data()),
                                of_examples.size() * sizeof(float)}};
   }
-  VARVE_RETURN_IF_ERROR(CheckQuery(field.schema, query));
-  const NamespaceSchema schema = this->schema();
+  VARVE_RETURN_IF_ERROR(CheckQuery(field.schema(), query));
   for (int attempt = 0; attempt < kSearchAttempts; ++attempt) {
     const std::shared_ptr<const index::SegmentView> view = field.segments->Pin();
     if (view->sequence < query.min_sequence) {
       return absl::UnavailableError(StrCat("min_sequence ", query.min_sequence,
                                            " is not reached: the last commit is ", view->sequence));
     }
-    FieldSearch search(resources, schema, field.schema, field.segments->space(), *view, query,
-                       NowMicros(), control);
+    // After the view: the first commit, if the view shows it, has decided what kind the ids are.
+    const auto schema = this->schema();
+    FieldSearch search(resources, *schema, schema->fields[field.number], field.segments->space(),
+                       *view, query, NowMicros(), control);
     VARVE_ASSIGN_OR_RETURN(std::optional<SearchResult> result, search.Run());
     if (result.has_value()) return *std::move(result);
   }
@@ -512,8 +513,8 @@ absl::StatusOr<RecordList> Namespace::Get(const IdsView& ids, const RecordMask& 
                                           IdList* missing) const {
   VARVE_RETURN_IF_ERROR(CheckNotRetired());
   VARVE_RETURN_IF_ERROR(CheckIdType(ids));
-  const NamespaceSchema schema = this->schema();
-  const RecordAssembler assembler(schema, include);
+  const auto schema = this->schema();
+  const RecordAssembler assembler(*schema, include);
   const EncodedIds encoded(ids);
   storage::RecordParts parts = assembler.parts();
   parts.metadata = true;  // says what has expired, too
@@ -533,7 +534,7 @@ absl::StatusOr<RecordList> Namespace::Get(const IdsView& ids, const RecordMask& 
 absl::StatusOr<std::unique_ptr<RecordScanner>> Namespace::Scan(std::string_view token,
                                                                ScanRequest request) const {
   VARVE_RETURN_IF_ERROR(CheckNotRetired());
-  return RecordScanner::Create(*store_, number_, schema(), std::move(request), token, NowMicros());
+  return RecordScanner::Create(*store_, number_, *schema(), std::move(request), token, NowMicros());
 }
 
 uint64_t Namespace::Count(const metadata::Filter* filter, uint64_t* sequence) const {
@@ -543,7 +544,7 @@ uint64_t Namespace::Count(const metadata::Filter* filter, uint64_t* sequence) co
 }
 
 uint64_t Namespace::CountMatching(const Views& views, const metadata::Filter* filter) const {
-  const bool one_row_each = views.size() == 1 && !schema().fields.front().multi_vector;
+  const bool one_row_each = views.size() == 1 && !schema()->fields.front().multi_vector;
   const index::SegmentView& first = *views.front();
   if (one_row_each && filter == nullptr && !first.MayExpire()) return first.live_rows;
   const metadata::Filter all = metadata::Filter::And({});
@@ -572,7 +573,7 @@ absl::Status Namespace::UpdateIndexOptions(std::string_view field_name,
                                            const IndexOptionsUpdate& update) {
   MutexLock write_lock(&write_mu_);
   VARVE_RETURN_IF_ERROR(CheckNotRetired());
-  NamespaceSchema changed = schema();
+  NamespaceSchema changed = *schema();
   auto field = std::find_if(changed.fields.begin(), changed.fields.end(),
                             [&](const FieldSchema& f) { return f.name == field_name; });
   if (field == changed.fields.end()) return FindField(field_name).status();
@@ -581,7 +582,7 @@ absl::Status Namespace::UpdateIndexOptions(std::string_view field_name,
   VARVE_RETURN_IF_ERROR(store_->UpdateSchema(number_, changed.name, SerializeSchema(changed)));
   segments_[field - changed.fields.begin()]->SetOptions(field->index);
   MutexLock lock(&mu_);
-  schema_ = std::move(changed);
+  schema_ = std::make_shared<const NamespaceSchema>(std::move(changed));
   return absl::OkStatus();
 }
 

@@ -63,7 +63,8 @@ class Namespace {
   ~Namespace();
 
   storage::NamespaceNumber number() const { return number_; }
-  NamespaceSchema schema() const ABSL_LOCKS_EXCLUDED(mu_);
+  // As it is now.
+  std::shared_ptr<const NamespaceSchema> schema() const ABSL_LOCKS_EXCLUDED(mu_);
 
   // The producer's last committed batch; 0 when there is none.
   absl::StatusOr<uint64_t> ProducerPosition(std::string_view producer) const;
@@ -146,9 +147,11 @@ class Namespace {
   using Views = std::vector<std::shared_ptr<const index::SegmentView>>;
   // A field as a search finds it.
   struct Field {
-    FieldSchema schema;
+    std::shared_ptr<const NamespaceSchema> of;
     storage::FieldNumber number = storage::kDefaultField;
     index::SegmentSet* segments = nullptr;
+
+    const FieldSchema& schema() const { return of->fields[number]; }
   };
   // Records of some commits' deletion: what their rows and ids are.
   struct Doomed {
@@ -189,7 +192,7 @@ class Namespace {
   absl::Status retired_because_;  // written once, before `retired_` says so
 
   mutable Mutex mu_;
-  NamespaceSchema schema_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<const NamespaceSchema> schema_ ABSL_GUARDED_BY(mu_);
 
   Mutex write_mu_ ABSL_ACQUIRED_BEFORE(mu_);  // held through a whole commit: it makes the order
   storage::CommitState state_ ABSL_GUARDED_BY(write_mu_);

@@ -30,7 +30,7 @@ absl::Status NamespaceSlot::Deleted() const {
 absl::StatusOr<NamespaceSchema> NamespaceSlot::Schema() const {
   {
     MutexLock lock(&mu_);
-    if (opened_ != nullptr) return opened_->schema();
+    if (opened_ != nullptr) return *opened_->schema();
   }
   VARVE_ASSIGN_OR_RETURN(const storage::NamespaceEntry entry,
                          resources_.store->ReadNamespace(name_));

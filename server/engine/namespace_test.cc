@@ -133,7 +133,7 @@ TEST_F(NamespaceTest, ABatchWithoutRowsMovesTheProducerOn) {
 
 TEST_F(NamespaceTest, TheFirstBatchDecidesTheKindOfIds) {
   ASSERT_TRUE(Upsert({1}).ok());
-  EXPECT_EQ(namespace_->schema().id_type, IdType::kNumber);
+  EXPECT_EQ(namespace_->schema()->id_type, IdType::kNumber);
   const std::string_view text = "a";
   const std::vector<float> values(kDimension, 1);
   const absl::Status status = namespace_
@@ -144,7 +144,7 @@ TEST_F(NamespaceTest, TheFirstBatchDecidesTheKindOfIds) {
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(Message(status), HasSubstr("ids of type number, the request's are of type text"));
   Open();
-  EXPECT_EQ(namespace_->schema().id_type, IdType::kNumber) << "after a restart";
+  EXPECT_EQ(namespace_->schema()->id_type, IdType::kNumber) << "after a restart";
 }
 
 TEST_F(NamespaceTest, DeletingWhatIsNotThereCommitsNothing) {
@@ -237,8 +237,8 @@ TEST_F(NamespaceTest, OptionsChangeWhereTheyAreSetAndAreRemembered) {
   EXPECT_EQ(namespace_->UpdateIndexOptions("title", {.ef_search = 9}).code(),
             absl::StatusCode::kInvalidArgument);
   Open();
-  EXPECT_EQ(namespace_->schema().fields[0].index.ef_search, 99u);
-  EXPECT_EQ(namespace_->schema().fields[0].index.segment_size_threshold, 1000u);
+  EXPECT_EQ(namespace_->schema()->fields[0].index.ef_search, 99u);
+  EXPECT_EQ(namespace_->schema()->fields[0].index.segment_size_threshold, 1000u);
 }
 
 TEST_F(NamespaceTest, EveryCallOnADeletedNamespaceIsNotFound) {

@@ -33,7 +33,7 @@ absl::Status GetNamespace(const ServiceContext& context, const CallControl&,
                           const v1::GetNamespaceRequest& request,
                           v1::GetNamespaceResponse* response) {
   VARVE_ASSIGN_OR_RETURN(const auto found, context.engine->FindNamespace(request.name()));
-  *response->mutable_namespace_() = EncodeNamespace(found->schema());
+  *response->mutable_namespace_() = EncodeNamespace(*found->schema());
   return absl::OkStatus();
 }
 
@@ -61,7 +61,7 @@ absl::Status UpdateNamespace(const ServiceContext& context, const CallControl&,
   VARVE_ASSIGN_OR_RETURN(const auto found, context.engine->FindNamespace(request.name()));
   VARVE_RETURN_IF_ERROR(
       found->UpdateIndexOptions(request.field(), DecodeIndexOptions(request.index())));
-  *response->mutable_namespace_() = EncodeNamespace(found->schema());
+  *response->mutable_namespace_() = EncodeNamespace(*found->schema());
   return absl::OkStatus();
 }
 

@@ -96,7 +96,8 @@ void EncodeExplanation(const engine::SearchResult& result, v1::Explanation* out)
 absl::Status CheckVectorBytes(const ServiceContext& context, const engine::Namespace& searched,
                               uint64_t records) {
   uint64_t record_bytes = 0;
-  for (const engine::FieldSchema& field : searched.schema().fields) {
+  const auto schema = searched.schema();
+  for (const engine::FieldSchema& field : schema->fields) {
     record_bytes += field.dimension * SizeOf(field.element_type);
   }
   // Only now, for counting may take long.
@@ -133,7 +134,8 @@ absl::StatusOr<TensorView> DecodeQuery(const v1::Tensor& tensor) {
 // OK when a tensor of several vectors is for a field of several.
 absl::Status CheckQueryShape(const engine::Namespace& searched, const v1::SearchRequest& request) {
   if (request.query().shape_size() != 2) return absl::OkStatus();
-  for (const engine::FieldSchema& field : searched.schema().fields) {
+  const auto schema = searched.schema();
+  for (const engine::FieldSchema& field : schema->fields) {
     if (field.name != request.options().field() || field.multi_vector) continue;
     return BadField("query.shape",
                     StrCat("must be [", field.dimension,
@@ -190,7 +192,8 @@ absl::Status SearchBatch(const ServiceContext& context, const CallControl& contr
   VARVE_RETURN_IF_ERROR(refuse("include_metadata", options.include_metadata()));
   VARVE_RETURN_IF_ERROR(refuse("group_by", !options.group_by().empty()));
   VARVE_RETURN_IF_ERROR(refuse("diversity", options.has_diversity()));
-  for (const engine::FieldSchema& field : searched->schema().fields) {
+  const auto schema = searched->schema();
+  for (const engine::FieldSchema& field : schema->fields) {
     if (field.name != options.field() || !field.multi_vector) continue;
     return BadField("options.field",
                     StrCat("field \"", field.name,
