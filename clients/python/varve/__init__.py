@@ -12,6 +12,7 @@ Arrays go over the wire as they lie in memory, whole batches at a time, and come
 
 from varve._arrays import Ragged
 from varve._operations import Diversity
+from varve._pipeline import Chunk, Document, PipelineError, PipelineResult, pipeline
 from varve.client import Client, Namespace
 from varve.errors import (
     AlreadyExists,
@@ -48,4 +49,4 @@ from varve.results import (
     WriteResult,
 )
 
-__all__ = [name for name in dir() if name[0].isupper()]
+__all__ = [name for name in dir() if name[0].isupper()] + ["pipeline"]
