@@ -551,9 +551,7 @@ def _hit_from(hit: query_service.Hit) -> Hit:
     vectors = {}
     for column in hit.fields:
         if len(column.missing) == 0:
-            found = _arrays.column_from(column)
-            dense = isinstance(found, np.ndarray)
-            vectors[column.field] = found[0] if dense else found.vectors
+            vectors[column.field] = _arrays.tensor_from(column.dense)
     return Hit(
         id=getattr(hit.id, kind) if kind else 0,
         distance=hit.distance,

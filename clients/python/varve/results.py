@@ -21,14 +21,16 @@ class Hit:
 
     id: Id
     distance: float  # in the metric's own terms; smaller is nearer
-    vectors: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)  # by field
+    # By field, if asked for: shape [vectors, dimension].
+    vectors: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     metadata: Optional[dict[str, Any]] = None  # if asked for
     group: Any = None  # with group_by
 
     @property
     def vector(self) -> Optional[np.ndarray]:
-        """Of the default field, if asked for: shape [dimension], or [vectors, dimension]."""
-        return self.vectors.get("")
+        """Of the default field, if asked for: shape [dimension], or of several [vectors, dimension]."""
+        found = self.vectors.get("")
+        return found[0] if found is not None and len(found) == 1 else found
 
 
 @dataclasses.dataclass(frozen=True)
