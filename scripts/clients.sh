@@ -40,3 +40,28 @@ build_go_client() {
   attempt "Go module in $CLIENTS/go" "Can this machine reach the Go module proxy?" \
     clients/go/build.sh $CLIENTS/go
 }
+
+# A jar, and programs that have it on their class path.
+build_java_client() {
+  attempt "Java jar in $CLIENTS/java" "Can this machine reach Maven Central?" \
+    mvn -q -B -f clients/java/pom.xml package
+  mkdir -p $CLIENTS/java
+  cp -r clients/java/driver/target/driver.jar clients/java/driver/target/lib $CLIENTS/java/
+}
+
+# An npm tarball, installed into a folder of its own.
+build_node_client() {
+  local prefix=$CLIENTS/node
+  if ! cmp -s clients/node/package-lock.json clients/node/node_modules/installed-lock.json; then
+    attempt "npm ci in clients/node" "Can this machine reach the npm registry?" \
+      npm ci --prefix clients/node --no-audit --no-fund
+    cp clients/node/package-lock.json clients/node/node_modules/installed-lock.json
+  fi
+  rm -rf $prefix
+  mkdir -p $prefix
+  attempt "npm pack clients/node" "The output says what is wrong." \
+    npm pack ./clients/node --pack-destination $prefix
+  attempt "npm install the tarball in $prefix" "Can this machine reach the npm registry?" \
+    npm install --prefix $prefix --no-audit --no-fund "$PWD"/$prefix/varve-client-*.tgz
+  cp clients/node/conformance/driver.mjs $prefix/driver.mjs
+}
