@@ -251,32 +251,43 @@ template <typename Vector>
 absl::Status Segment::ScanCodes(const SegmentQuery& query, Vector vector, CodeArray codes,
                                 uint32_t end, TopK<Candidate>* nearest,
                                 SearchReport* report) const {
-  constexpr size_t kRowsAtOnce = 64, kBatchesPerCheck = 64;
+  constexpr size_t kRowsAtOnce = 32, kBatchesPerCheck = 128;
+  struct Batch {
+    uint32_t ordinals[kRowsAtOnce];
+    const char* rows[kRowsAtOnce];
+    size_t count = 0;
+  };
   WalkScratch& scratch = WalkScratch::OfThread();
   const CodeSpace::Query code = scratch.Encode(*codes.space, query.vector);
-  std::vector<Candidate>& found = scratch.found;
-  found.clear();
-  const char* rows[kRowsAtOnce];
-  float distances[kRowsAtOnce];
+  // Nearly all rows are farther than the few that are kept, which a look at the farthest of these tells.
+  scratch.pool.Reset(CandidatesKept(query, *codes.space));
   uint32_t ordinal = NextVisible(query, 0, end);
-  for (size_t batch = 0; ordinal < end; ++batch) {
-    if (batch % kBatchesPerCheck == 0) VARVE_RETURN_IF_ERROR(query.control->Check());
-    const size_t begin = found.size();
-    size_t count = 0;
-    for (; ordinal < end && count < kRowsAtOnce; ordinal = NextVisible(query, ordinal + 1, end)) {
-      found.push_back({0, ordinal});
-      rows[count] = codes[ordinal];
-      Prefetch(rows[count++]);
+  const auto gather = [&](Batch* batch) {
+    batch->count = 0;
+    for (; ordinal < end && batch->count < kRowsAtOnce;
+         ordinal = NextVisible(query, ordinal + 1, end)) {
+      batch->ordinals[batch->count] = ordinal;
+      batch->rows[batch->count] = codes[ordinal];
+      Prefetch(batch->rows[batch->count++]);
     }
-    codes.space->Distances(code, rows, count, distances);
-    for (size_t i = 0; i < count; ++i) found[begin + i].distance = distances[i];
+  };
+  Batch batches[2];  // the next one's codes are on their way while one is compared
+  float distances[kRowsAtOnce];
+  gather(&batches[0]);
+  for (size_t number = 0; batches[number % 2].count > 0; ++number) {
+    if (number % kBatchesPerCheck == 0) VARVE_RETURN_IF_ERROR(query.control->Check());
+    gather(&batches[(number + 1) % 2]);
+    const Batch& batch = batches[number % 2];
+    codes.space->Distances(code, batch.rows, batch.count, distances);
+    for (size_t i = 0; i < batch.count; ++i) {
+      if (scratch.pool.Wants(distances[i])) {
+        scratch.pool.Insert({distances[i], batch.ordinals[i]}, /*accepted=*/true);
+      }
+    }
+    report->distances += batch.count;
   }
-  report->distances += found.size();
-  const size_t kept = std::min(found.size(), CandidatesKept(query, *codes.space));
-  const auto last = found.begin() + static_cast<ptrdiff_t>(kept);
-  std::nth_element(found.begin(), last, found.end());
-  std::sort(found.begin(), last);
-  found.erase(last, found.end());
+  std::vector<Candidate>& found = scratch.found;
+  scratch.pool.TakeAccepted(&found);
   Rescore(query, vector, codes, code, found, nearest, report);
   return absl::OkStatus();
 }
