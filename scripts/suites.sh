@@ -2,17 +2,20 @@
 # anything in it fails; run_suites goes through all of them whatever happens, and adds up.
 
 RESULTS=$TOOLS/results
-SUITES=(format shell proto unit asan tsan python)
+SUITES=(format shell proto unit asan tsan python pyclient conformance)
 
 # What the demo and the Python tests run.
 BINARIES=(//server:varved //clients/cli:varve //demo:search_latency)
 
 # Every C++ file of ours. By find, not by git: a machine may have no git.
-sources() { find base clients demo index metadata server storage tests -name '*.cc' -o -name '*.h' | sort; }
+sources() {
+  find base clients demo index metadata server storage tests -name node_modules -prune -o \
+    \( -name '*.cc' -o -name '*.h' \) -print | sort
+}
 
 suite_format() { sources | xargs clang-format --dry-run --Werror; }
 
-suite_shell() { shellcheck -x dev .ci/run; }
+suite_shell() { shellcheck -x dev .ci/run clients/go/build.sh; }
 
 suite_proto() { $TOOLS/npm/node_modules/.bin/buf lint proto; }
 
@@ -34,7 +37,19 @@ suite_tsan() {
 # What crosses rooms: a real server, every client, crashes, and the commands in the documents.
 suite_python() {
   run_bazel build "${BINARIES[@]}" &&
-    $TOOLS/python/bin/python -m pytest tests --junit-xml=$RESULTS/python.xml
+    $TOOLS/python/bin/python -m pytest tests --ignore=tests/conformance --junit-xml=$RESULTS/python.xml
+}
+
+# The Python client's own tests, against its installed wheel.
+suite_pyclient() {
+  run_bazel build "${BINARIES[@]}" &&
+    $CLIENTS/python/bin/python -m pytest clients/python/tests --junit-xml=$RESULTS/pyclient.xml
+}
+
+# Every client's package, installed as a user would, against a real server.
+suite_conformance() {
+  run_bazel build "${BINARIES[@]}" //clients/cpp/conformance:driver &&
+    $TOOLS/python/bin/python -m pytest tests/conformance --junit-xml=$RESULTS/conformance.xml
 }
 
 # Slow, and so not part of ./dev test: ./dev lint.
@@ -73,7 +88,7 @@ run_suites() {
     file=
     case $name in
       unit | asan | tsan) file=:$RESULTS/$name.json ;;
-      python) file=:$RESULTS/python.xml ;;
+      python | pyclient | conformance) file=:$RESULTS/$name.xml ;;
     esac
     summary+=("$name:$code:$(seconds_since "$began")$file")
   done

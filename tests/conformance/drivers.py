@@ -10,7 +10,7 @@ from testutil.varved import BIN, ROOT
 CLIENTS = pathlib.Path(os.environ.get("VARVE_CLIENTS", ROOT / ".tools/clients"))
 DRIVERS = {
     "python": [CLIENTS / "python/bin/python", ROOT / "clients/python/conformance/driver.py"],
-    "node": ["node", CLIENTS / "node/driver.mjs"],
+    "node": ["node", CLIENTS / "node/conformance/driver.mjs"],
     "cpp": [BIN / "clients/cpp/conformance/driver"],
     "go": [CLIENTS / "go/driver"],
     "java": ["java", "-jar", CLIENTS / "java/driver.jar"],
