@@ -38,12 +38,15 @@ void PrintError(Session& session, std::string_view message) {
 
 void AddEverything(CLI::App& app, Session& session, Action* chosen) {
   app.require_subcommand(1);
-  // --server and --json may also stand behind the verb.
+  // These options may also stand behind the verb.
   app.fallthrough();
   app.add_option("--server", session.server, "Address of the server")
       ->envname("VARVE_SERVER")
       ->type_name("HOST:PORT")
       ->capture_default_str();
+  app.add_option("--data-dir", session.data_dir,
+                 "Work on a data directory itself, without a server: made if it is not there")
+      ->type_name("DIR");
   app.add_flag("--json", session.json, "Print one JSON document");
   AddNamespace(app, chosen);
   AddIngest(app, chosen);
@@ -57,6 +60,8 @@ void AddEverything(CLI::App& app, Session& session, Action* chosen) {
   AddFlush(app, chosen);
   AddCompact(app, chosen);
   AddStats(app, chosen);
+  AddBuildIndex(app, chosen);
+  AddConvert(app, chosen);
 }
 
 int Report(Session& session, const CLI::App& app, const absl::Status& status) {

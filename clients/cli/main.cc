@@ -3,9 +3,24 @@
 #include <unistd.h>
 
 #include <iostream>
+#include <memory>
+#include <string>
+#include <utility>
 
+#include "base/status_macros.h"
 #include "clients/cli/app.h"
 #include "clients/cli/interrupt.h"
+#include "server/local_server.h"
+
+namespace {
+
+// --data-dir: the one place where the clients know of the server's inside.
+absl::StatusOr<varve::cli::LocalServer> OpenLocal(const std::string& data_dir) {
+  VARVE_ASSIGN_OR_RETURN(auto server, varve::server::LocalServer::Open(data_dir));
+  return varve::cli::LocalServer{.target = server->target(), .alive = std::move(server)};
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   varve::cli::Interrupt interrupt;
@@ -13,5 +28,6 @@ int main(int argc, char** argv) {
                           .out = &std::cout,
                           .err = &std::cerr,
                           .err_is_terminal = isatty(STDERR_FILENO) == 1,
-                          .interrupt = &interrupt});
+                          .interrupt = &interrupt,
+                          .open_local = OpenLocal});
 }

@@ -18,7 +18,11 @@ Session::~Session() {
 
 absl::StatusOr<client::Client*> Session::client() {
   if (client_ == nullptr) {
-    VARVE_ASSIGN_OR_RETURN(client_, client::Client::Connect(server, {.timeout = kCallTimeout}));
+    if (!data_dir.empty()) {
+      VARVE_ASSIGN_OR_RETURN(local_, options_.open_local(data_dir));
+    }
+    VARVE_ASSIGN_OR_RETURN(client_, client::Client::Connect(local_ ? local_->target : server,
+                                                            {.timeout = kCallTimeout}));
     if (options_.interrupt != nullptr) {
       options_.interrupt->SetHandler([client = client_.get()] { client->CancelAll(); });
     }

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -16,6 +17,12 @@
 
 namespace varve::cli {
 
+// A server inside this process, over one data directory, for as long as `alive` is held.
+struct LocalServer {
+  std::string target;  // "127.0.0.1:port"
+  std::shared_ptr<void> alive;
+};
+
 // What one run of the program has: its words, its streams, and the options that every verb shares.
 struct SessionOptions {
   std::vector<std::string> command_line;  // the program's name first
@@ -23,6 +30,8 @@ struct SessionOptions {
   std::ostream* err = nullptr;            // errors and progress
   bool err_is_terminal = false;
   Interrupt* interrupt = nullptr;  // nullptr: none is heard
+  // Opens the data directory of --data-dir.
+  std::function<absl::StatusOr<LocalServer>(const std::string&)> open_local;
 };
 
 // Session is what a verb works with. One thread uses it. All it is given must outlive it.
@@ -33,12 +42,13 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // Set from --server and --json before a verb runs.
+  // Set from --server, --data-dir and --json before a verb runs.
   std::string server = "127.0.0.1:7780";
+  std::string data_dir;  // instead of `server`, if not empty
   bool json = false;
 
-  // The connection to `server`; an interrupt cancels its calls. InvalidArgument: `server` is no
-  // address.
+  // The connection to `server`, or to a server in this process over `data_dir`; an interrupt cancels
+  // its calls. InvalidArgument: `server` is no address. Otherwise what opening `data_dir` met.
   absl::StatusOr<client::Client*> client();
 
   const std::vector<std::string>& command_line() const { return options_.command_line; }
@@ -62,7 +72,8 @@ class Session {
   const SessionOptions options_;
   std::string resume_hint_;
   std::string filter_;
-  std::unique_ptr<client::Client> client_;
+  std::optional<LocalServer> local_;
+  std::unique_ptr<client::Client> client_;  // ends before the server it may speak to
 };
 
 // What a verb does once the command line is understood.

@@ -16,18 +16,18 @@ double PerSecond(uint64_t amount, absl::Duration elapsed) {
 
 }  // namespace
 
-std::string ResumeCommand(const std::vector<std::string>& command_line,
-                          const std::string& producer) {
+std::string ResumeCommand(const std::vector<std::string>& command_line, std::string_view producer) {
   std::string command;
   for (size_t i = 0; i < command_line.size(); ++i) {
     const std::string& word = command_line[i];
     if (word == "--producer") {
       ++i;  // its value
     } else if (!absl::StartsWith(word, "--producer=")) {
-      command += StrCat(ShellWord(word), " ");
+      command += StrCat(i > 0 ? " " : "", ShellWord(word));
     }
   }
-  return StrCat(command, "--producer ", ShellWord(producer));
+  if (producer.empty()) return command;
+  return StrCat(command, " --producer ", ShellWord(std::string(producer)));
 }
 
 std::string ResumeHint(const IngestReport& report) {

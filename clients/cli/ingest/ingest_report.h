@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -24,9 +25,8 @@ struct IngestReport {
   bool complete = false;
 };
 
-// The same command line with --producer `producer`, for a shell.
-std::string ResumeCommand(const std::vector<std::string>& command_line,
-                          const std::string& producer);
+// The same command line with --producer `producer`, if that is not empty, for a shell.
+std::string ResumeCommand(const std::vector<std::string>& command_line, std::string_view producer);
 
 // What is committed and how to go on, to stand behind an error.
 std::string ResumeHint(const IngestReport& report);

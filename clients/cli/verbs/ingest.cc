@@ -1,3 +1,5 @@
+#include "clients/cli/verbs/ingest.h"
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
@@ -22,18 +24,6 @@ namespace varve::cli {
 namespace {
 
 constexpr uint32_t kStreamsMax = 256;
-
-struct IngestVerbOptions {
-  std::string name_space;
-  IngestInput input;
-  std::string producer;
-  uint64_t batch_size = 0;  // 0: chosen
-  uint32_t streams = 1;
-  std::string durability = "applied";
-  std::string on_error = "fail";
-  bool wait_indexed = false;
-  double retry_for_seconds = 30;
-};
 
 absl::Status CheckUsage(const IngestVerbOptions& options) {
   VARVE_RETURN_IF_ERROR(CheckUsage(options.input));
@@ -84,6 +74,8 @@ absl::Status WaitIndexed(const std::string& name_space, client::Client* client, 
   });
 }
 
+}  // namespace
+
 absl::Status RunIngest(const IngestVerbOptions& options, Session& session) {
   VARVE_RETURN_IF_ERROR(CheckUsage(options));
   VARVE_ASSIGN_OR_RETURN(client::Client* const client, session.client());
@@ -94,7 +86,8 @@ absl::Status RunIngest(const IngestVerbOptions& options, Session& session) {
 
   IngestReport report{.name_space = options.name_space,
                       .producer = options.producer.empty() ? RandomRunName() : options.producer};
-  report.resume_command = ResumeCommand(session.command_line(), report.producer);
+  report.resume_command =
+      ResumeCommand(session.command_line(), options.goes_on ? std::string_view() : report.producer);
   const absl::Time start = absl::Now();
   ProgressDisplay* shown = nullptr;
   IngestJob job(client, &files,
@@ -130,8 +123,6 @@ absl::Status RunIngest(const IngestVerbOptions& options, Session& session) {
   if (!status.ok()) session.set_resume_hint(ResumeHint(report));
   return status;
 }
-
-}  // namespace
 
 void AddIngest(CLI::App& app, Action* chosen) {
   const auto options = std::make_shared<IngestVerbOptions>();

@@ -13,6 +13,7 @@
 #include "clients/cli/format.h"
 #include "clients/cli/input/time_text.h"
 #include "clients/cli/json.h"
+#include "clients/cli/verbs/index_options.h"
 #include "clients/cli/verbs/schema_argument.h"
 #include "clients/cli/verbs/verbs.h"
 
@@ -42,8 +43,6 @@ struct NamespaceOptions {
   std::string field;  // to update
 };
 
-const std::vector<std::pair<std::string, client::Quantization>> kQuantizations = {
-    {"int8", client::Quantization::kInt8}, {"none", client::Quantization::kNone}};
 const std::vector<std::pair<std::string, IdType>> kIdTypes = {{"number", IdType::kNumber},
                                                               {"text", IdType::kText}};
 
@@ -56,44 +55,6 @@ std::vector<std::pair<std::string, std::optional<uint32_t>*>> Members(IndexOptio
           {"parallel_insert_threshold", &index->parallel_insert_threshold},
           {"max_unindexed_rows", &index->max_unindexed_rows},
           {"tombstone_rebuild_pct", &index->tombstone_rebuild_pct}};
-}
-
-// An option whose value is one of a few words.
-template <typename Value, typename T>
-void AddChoice(CLI::App* verb, const std::string& name, Value* value,
-               const std::vector<std::pair<std::string, T>>& choices, const std::string& help) {
-  std::vector<std::string> words;
-  for (const auto& choice : choices) words.push_back(choice.first);
-  verb->add_option_function<std::string>(
-          name,
-          [value, choices](const std::string& word) {
-            for (const auto& choice : choices) {
-              if (choice.first == word) *value = choice.second;
-            }
-          },
-          help)
-      ->check(CLI::IsMember(words));
-}
-
-void AddIndexOptions(CLI::App* verb, IndexOptions* index) {
-  const auto add = [&](const char* name, std::optional<uint32_t>* value, const char* help) {
-    verb->add_option(name, *value, help);
-  };
-  add("--m", &index->m, "Links per node of the graph, 4 to 128");
-  add("--ef-construction", &index->ef_construction, "Candidates while linking, 16 to 4096");
-  add("--ef-search", &index->ef_search, "Candidates while searching, 1 to 10000");
-  add("--segment-size-threshold", &index->segment_size_threshold,
-      "Rows at which a segment is sealed");
-  add("--parallel-insert-threshold", &index->parallel_insert_threshold,
-      "Waiting rows from which on all cores link");
-  add("--max-unindexed-rows", &index->max_unindexed_rows,
-      "Rows that may wait to be linked before ingest is held back");
-  add("--tombstone-rebuild-pct", &index->tombstone_rebuild_pct,
-      "Share of dead rows that has a segment rebuilt, 1 to 100");
-  verb->add_option("--auto-compaction", index->auto_compaction,
-                   "true or false: whether segments are merged and rebuilt in the background");
-  AddChoice(verb, "--quantization", &index->quantization, kQuantizations,
-            "int8 (default) or none: what graphs are built and walked on");
 }
 
 // A span as people write it: "7d" where it is whole days.

@@ -11,7 +11,9 @@ namespace varve::cli {
 
 // Each adds one verb to the command line; when that verb is parsed, `chosen` is set to what it
 // does.
+void AddBuildIndex(CLI::App& app, Action* chosen);
 void AddCompact(CLI::App& app, Action* chosen);
+void AddConvert(CLI::App& app, Action* chosen);
 void AddCount(CLI::App& app, Action* chosen);
 void AddDelete(CLI::App& app, Action* chosen);
 void AddFlush(CLI::App& app, Action* chosen);

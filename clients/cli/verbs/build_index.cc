@@ -1,0 +1,82 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/status_macros.h"
+#include "base/str_cat.h"
+#include "clients/cli/format.h"
+#include "clients/cli/input/vector_file.h"
+#include "clients/cli/verbs/index_options.h"
+#include "clients/cli/verbs/ingest.h"
+#include "clients/cli/verbs/schema_argument.h"
+#include "clients/cli/verbs/verbs.h"
+
+namespace varve::cli {
+namespace {
+
+struct BuildIndexOptions {
+  std::string directory;
+  client::Metric metric = client::Metric::kL2;
+  std::optional<client::DType> element_type;
+  client::IndexOptions index;
+  IngestVerbOptions ingest = {
+      .name_space = "vectors", .producer = "build-index", .goes_on = true, .wait_indexed = true};
+};
+
+// What the vectors are for, unless an earlier run has made it.
+absl::Status MakeNamespace(const BuildIndexOptions& options, client::Client* client) {
+  const IngestInput& input = options.ingest.input;
+  VARVE_ASSIGN_OR_RETURN(const VectorFile file, VectorFile::Open(input.input, input.dimension));
+  const client::VectorField field{.name = input.field,
+                                  .dimension = static_cast<uint32_t>(file.dimension()),
+                                  .metric = options.metric,
+                                  .element_type = options.element_type.value_or(file.dtype()),
+                                  .index = options.index,
+                                  .multi_vector = !input.offsets.empty()};
+  const absl::Status made =
+      client->CreateNamespace({.name = options.ingest.name_space, .fields = {field}}).status();
+  return absl::IsAlreadyExists(made) ? absl::OkStatus() : made;
+}
+
+absl::Status RunBuildIndex(const BuildIndexOptions& options, Session& session) {
+  const IngestInput& input = options.ingest.input;
+  if (!session.data_dir.empty()) return UsageError("DIR is the directory; leave out --data-dir");
+  if (!input.more.empty()) return UsageError("build-index makes one field; leave out --vectors");
+  VARVE_RETURN_IF_ERROR(CheckUsage(input));
+  session.data_dir = options.directory;
+  VARVE_ASSIGN_OR_RETURN(client::Client* const client, session.client());
+  VARVE_RETURN_IF_ERROR(MakeNamespace(options, client));
+  VARVE_RETURN_IF_ERROR(RunIngest(options.ingest, session));
+  VARVE_RETURN_IF_ERROR(client->Flush(options.ingest.name_space));
+  if (session.json) return absl::OkStatus();
+  VARVE_ASSIGN_OR_RETURN(const client::ServerStats stats, client->Stats(options.ingest.name_space));
+  session.out() << options.directory << ": namespace " << options.ingest.name_space << ", "
+                << Thousands(stats.of_namespace->records) << " records, "
+                << Thousands(stats.of_namespace->segments) << " segments, "
+                << Megabytes(static_cast<double>(stats.disk_bytes)) << "\n";
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddBuildIndex(CLI::App& app, Action* chosen) {
+  const auto options = std::make_shared<BuildIndexOptions>();
+  CLI::App* const verb = app.add_subcommand(
+      "build-index", "Builds a data directory from a file of vectors, without a server");
+  verb->add_option("DIR", options->directory,
+                   "What is made; go on with `varved --data-dir DIR` or `varve --data-dir DIR`")
+      ->required();
+  AddIngestInput(verb, &options->ingest.input);
+  verb->add_option("--namespace", options->ingest.name_space, "Name of the namespace")
+      ->capture_default_str();
+  AddChoice(verb, "--metric", &options->metric, kMetrics, "How vectors are compared (l2)");
+  AddChoice(verb, "--element-type", &options->element_type, kElementTypes,
+            "How vectors are stored (as they are in the file)");
+  AddIndexOptions(verb, &options->index);
+  verb->callback(
+      [=] { *chosen = [=](Session& session) { return RunBuildIndex(*options, session); }; });
+}
+
+}  // namespace varve::cli
