@@ -22,7 +22,7 @@ _WIRE_TYPES = {
     "uint8": tensor_pb2.DTYPE_U8,
     "int8": tensor_pb2.DTYPE_I8,
 }
-_NUMPY_TYPES = {
+_NUMPY_TYPES: dict[int, np.dtype[Any]] = {
     tensor_pb2.DTYPE_F32: np.dtype("<f4"),
     tensor_pb2.DTYPE_F16: np.dtype("<f2"),
     tensor_pb2.DTYPE_BF16: np.dtype("<u2"),
@@ -34,7 +34,7 @@ _FIELD_DENSE, _FIELD_RAGGED = 2, 3
 _RAGGED_VECTORS = 1
 
 
-def dtype_of(name: Any) -> int:
+def dtype_of(name: Any) -> Any:
     """The wire's type of a NumPy type or its name."""
     text = name if isinstance(name, str) else np.dtype(name).name
     if text not in _WIRE_TYPES:
@@ -100,7 +100,7 @@ def ids_message(ids: Ids) -> record_pb2.Ids:
 def ids_parts(ids: Ids) -> _wire.Parts:
     """An Ids message; numbers are packed as they lie in memory."""
     if isinstance(ids, np.ndarray):
-        values = _wire.Parts().nest(1, memoryview(ids).cast("B")) if len(ids) > 0 else _wire.Parts()
+        values = _wire.Parts().nest(1, ids.data.cast("B")) if len(ids) > 0 else _wire.Parts()
         return _wire.Parts().nest(1, values)
     return _wire.Parts(ids_message(ids).SerializeToString())
 
@@ -242,7 +242,7 @@ def tensor_parts(array: np.ndarray) -> _wire.Parts:
     head = tensor_pb2.Tensor(dtype=dtype, shape=array.shape).SerializeToString()
     if array.size == 0:
         return _wire.Parts(head)
-    return _wire.Parts(head).nest(_TENSOR_DATA, memoryview(array.view(np.uint8)).cast("B"))
+    return _wire.Parts(head).nest(_TENSOR_DATA, array.view(np.uint8).data.cast("B"))
 
 
 def field_parts(name: str, column: Column) -> _wire.Parts:
@@ -278,8 +278,9 @@ def join_columns(parts: list[Column]) -> Column:
     """Several answers' vectors as one."""
     if len(parts) == 1:
         return parts[0]
-    if not isinstance(parts[0], Ragged):
-        return np.concatenate(parts)
-    vectors = np.concatenate([part.vectors for part in parts])
-    lengths = np.concatenate([np.diff(part.offsets) for part in parts])
+    ragged = [part for part in parts if isinstance(part, Ragged)]
+    if not ragged:
+        return np.concatenate([part for part in parts if not isinstance(part, Ragged)])
+    vectors = np.concatenate([part.vectors for part in ragged])
+    lengths = np.concatenate([np.diff(part.offsets) for part in ragged])
     return Ragged(vectors, np.concatenate([[0], np.cumsum(lengths)]).astype(np.uint64))

@@ -72,7 +72,7 @@ def _request(service: str, method: str, message: Any, response: Any, **options: 
 # --- Names of enums: "l2" is METRIC_L2 ---
 
 
-def _number(enum: Any, prefix: str, name: str, what: str) -> int:
+def _number(enum: Any, prefix: str, name: str, what: str) -> Any:
     value = enum.DESCRIPTOR.values_by_name.get(f"{prefix}_{str(name).upper()}")
     if value is None or value.number == 0:
         known = [v.name[len(prefix) + 1 :].lower() for v in enum.DESCRIPTOR.values if v.number]
@@ -85,11 +85,11 @@ def _name(enum: Any, prefix: str, number: int) -> str:
     return value.name[len(prefix) + 1 :].lower() if value is not None else "unknown"
 
 
-def durability_number(durability: str) -> int:
+def durability_number(durability: str) -> Any:
     return _number(ingest.Durability, "DURABILITY", durability, "durability")
 
 
-def on_error_number(on_error: str) -> int:
+def on_error_number(on_error: str) -> Any:
     names = {"fail": ingest.ON_ERROR_FAIL_BATCH, "skip": ingest.ON_ERROR_SKIP}
     if on_error not in names:
         raise InvalidArgument(f"on_error must be one of {', '.join(names)}, is {on_error!r}")
@@ -244,7 +244,9 @@ def server_stats() -> Operation[ServerStats]:
 
 def stats(namespace: str) -> Operation[NamespaceStats]:
     """Figures of the namespace. NotFound."""
-    return (yield from _stats(namespace)).namespace
+    found = (yield from _stats(namespace)).namespace
+    assert found is not None, "the server leaves out the namespace that was asked for"
+    return found
 
 
 def _stats(namespace: str) -> Operation[ServerStats]:
@@ -417,10 +419,11 @@ def update_metadata(
     the value given, None removes it, and the others stay; dicts are merged, lists replaced.
     """
     ids = _arrays.as_ids(ids)
-    one_for_all = isinstance(patches, Mapping)
-    if not one_for_all and len(patches) != len(ids):
-        raise InvalidArgument(f"patches must be one for all or one for each id: {len(ids)}, "
-                              f"are {len(patches)}")
+    each: Optional[list[Any]] = None if isinstance(patches, Mapping) else list(patches)
+    if each is not None and len(each) != len(ids):
+        raise InvalidArgument(
+            f"patches must be one for all or one for each id: {len(ids)}, are {len(each)}"
+        )
     sequence = updated = begin = 0
     missing = []
     for piece in _arrays.cut_ids(ids, _PAGE, MESSAGE_BYTES):
@@ -429,7 +432,7 @@ def update_metadata(
             ids=_arrays.ids_message(piece),
             durability=durability_number(durability),
         )
-        some = [patches] if one_for_all else patches[begin : begin + len(piece)]
+        some: list[Any] = [patches] if each is None else each[begin : begin + len(piece)]
         for i, patch in enumerate(some):
             _values.fill_metadata(request.patches.add(), patch, f"patches[{begin + i}]")
         begin += len(piece)

@@ -108,7 +108,7 @@ def as_metadata(metadata: Any, rows: int) -> Optional[MetadataOfMany]:
     if metadata is None:
         return None
     if hasattr(metadata, "items"):
-        columns = {name: column for name, column in metadata.items()}
+        columns: dict[str, Any] = {name: column for name, column in metadata.items()}
         for name, column in columns.items():
             if not isinstance(name, str):
                 raise InvalidArgument(f"a metadata column must have a name of text, has {name!r}")
@@ -116,10 +116,10 @@ def as_metadata(metadata: Any, rows: int) -> Optional[MetadataOfMany]:
                 raise InvalidArgument(
                     f"metadata[{name!r}] must have one value for each id: {rows}, has {len(column)}"
                 )
-        return {
-            name: column if isinstance(column, (list, tuple)) else np.asarray(column)
-            for name, column in columns.items()
-        }
+        for name, column in columns.items():
+            if not isinstance(column, (list, tuple)):
+                columns[name] = np.asarray(column)
+        return columns
     metadata = list(metadata)
     if len(metadata) != rows:
         raise InvalidArgument(f"metadata must be one for each id: {rows}, are {len(metadata)}")

@@ -11,7 +11,7 @@ import grpc
 
 from varve import _channel, _operations, _streams, errors
 from varve.ingest import Writer, ingest_all
-from varve.results import IndexingProgress, NamespaceInfo
+from varve.results import IndexingProgress, IngestResult, NamespaceInfo, Records
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -159,7 +159,7 @@ class Namespace:
     delete = _of_namespace(_operations.delete)
     update_metadata = _of_namespace(_operations.update_metadata)
 
-    def ingest(self, ids: Any, vectors: Any = None, metadata: Any = None, **options: Any) -> Any:
+    def ingest(self, ids: Any, vectors: Any = None, metadata: Any = None, **options: Any) -> IngestResult:
         return ingest_all(self._client._grpc, self.name, ids, vectors, metadata, **options)
 
     ingest.__doc__ = ingest_all.__doc__
@@ -197,7 +197,7 @@ class Namespace:
     get = _of_namespace(_operations.get)
     count = _of_namespace(_operations.count)
 
-    def scan(self, **options: Any) -> Iterator[Any]:
+    def scan(self, **options: Any) -> Iterator[Records]:
         return _streams.scan(self._client._grpc, self.name, **options)
 
     scan.__doc__ = _streams.scan.__doc__

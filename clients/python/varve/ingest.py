@@ -33,7 +33,7 @@ class _Rows:
 
     ids: _arrays.Ids
     columns: dict[str, _arrays.Column]
-    metadata: Optional[_values.MetadataOfMany]
+    metadata: Any  # as _values.as_metadata gives it
     expire_times: list[int]  # none, one for all or one for each
 
     @classmethod
@@ -122,12 +122,13 @@ class _Rows:
         """Of all there is: other records, or these in another order, have another."""
         crc = 0
         for column in self.columns.values():
-            ragged = isinstance(column, _arrays.Ragged)
-            arrays = [column.vectors, column.offsets] if ragged else [column]
+            arrays = [_matrix(column)]
+            if isinstance(column, _arrays.Ragged):
+                arrays.append(column.offsets)
             for array in arrays:
                 crc = zlib.crc32(f"{array.dtype}{array.shape}".encode(), crc)
                 for begin in range(0, len(array), 4096):
-                    crc = zlib.crc32(np.ascontiguousarray(array[begin : begin + 4096]), crc)
+                    crc = zlib.crc32(np.ascontiguousarray(array[begin : begin + 4096]).data, crc)
         rest = (list(self.columns), self.ids, self.metadata, self.expire_times)
         return zlib.crc32(pickle.dumps(rest), crc)
 
@@ -155,12 +156,13 @@ def _release_pages(array: np.ndarray) -> None:
     # Pages that are copied on write would lose what was written.
     if not isinstance(holder, np.memmap) or holder.mode not in ("r", "r+"):
         return
-    start = np.frombuffer(holder.base, np.uint8).__array_interface__["data"][0]
+    mapped: Any = holder.base
+    start = np.frombuffer(mapped, np.uint8).__array_interface__["data"][0]
     begin = array.__array_interface__["data"][0] - start
     first = begin // mmap.PAGESIZE * mmap.PAGESIZE
     length = begin + array.nbytes - first
     if array.flags.c_contiguous and length > 0:
-        holder.base.madvise(mmap.MADV_DONTNEED, first, length)
+        mapped.madvise(mmap.MADV_DONTNEED, first, length)
 
 
 class Writer:

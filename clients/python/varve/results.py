@@ -139,7 +139,7 @@ class Records:
 
     def _repr_html_(self) -> str:
         shown = min(len(self), 10)
-        metadata = self.metadata or [None] * shown
+        metadata: list[Any] = [None] * shown if self.metadata is None else self.metadata
         table = _table(["id", "metadata"], [[self.ids[i], metadata[i]] for i in range(shown)])
         return f"{html.escape(repr(self))}{table}"
 
