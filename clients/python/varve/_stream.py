@@ -80,6 +80,9 @@ class ResumableStream:
         self._window_batches = 1
         self._window_bytes = 0
         self._message_bytes_max = 0
+        # The present stream. gRPC's thread may still hold the requests of the one before: what it asks is asked
+        # in the name of an attempt, and a past one gets nothing.
+        self._attempt = object()
         self._present: Optional[grpc.Call] = None
         self._open = self._ended = False
         self._fault: Optional[errors.Error] = None  # why we ended the present stream ourselves
@@ -161,7 +164,8 @@ class ResumableStream:
             self._sent = 0
             if self._stopped:
                 return errors.Cancelled("ingest was cancelled")
-            call = self._present = self._call(self._requests())
+            attempt = self._attempt = object()
+            call = self._present = self._call(self._requests(attempt))
         try:
             for response in call:
                 self._on_response(response)
@@ -177,30 +181,35 @@ class ResumableStream:
             self._changed.notify_all()
             return self._fault or ended
 
-    def _requests(self) -> Iterator[bytes]:
-        """What is sent in the present stream; gRPC's thread asks for one after the other."""
+    def _requests(self, attempt: object) -> Iterator[bytes]:
+        """What is sent in one stream; gRPC's thread asks for one after the other."""
         yield self._opening
-        if not self._wait_until_open():
+        if not self._wait_until_open(attempt):
             return
         while True:
-            batch = self._next_to_send()
+            batch = self._next_to_send(attempt)
             if batch is None:
                 break
             yield batch.request()
         # gRPC half-closes when this returns; a server that does not end the stream then is left.
-        closing = threading.Timer(_CLOSE_SECONDS, self._end_present)
+        closing = threading.Timer(_CLOSE_SECONDS, self._end_present, [attempt])
         closing.daemon = True
         closing.start()
 
-    def _end_present(self) -> None:
+    def _is_over(self, attempt: object) -> bool:
+        return attempt is not self._attempt or self._ended
+
+    def _end_present(self, attempt: object) -> None:
         with self._changed:
-            if self._present is not None and not self._ended and self._finishing:
+            if not self._is_over(attempt) and self._present is not None:
                 self._present.cancel()
 
-    def _wait_until_open(self) -> bool:
+    def _wait_until_open(self, attempt: object) -> bool:
         with self._changed:
+            if self._is_over(attempt):
+                return False
             deadline = self._retry.on_attempt(time.monotonic())
-            while not self._open and not self._ended:
+            while not self._open and not self._is_over(attempt):
                 left = deadline - time.monotonic()
                 if left <= 0:
                     self._fault = errors.Unavailable("the server does not answer")
@@ -208,11 +217,11 @@ class ResumableStream:
                         self._present.cancel()
                     return False
                 self._changed.wait(left)
-            return self._open and not self._ended
+            return not self._is_over(attempt)
 
-    def _next_to_send(self) -> Optional[Batch]:
+    def _next_to_send(self, attempt: object) -> Optional[Batch]:
         with self._changed:
-            while not self._ended:
+            while not self._is_over(attempt):
                 if self._sent < len(self._queue):
                     self._sent += 1
                     return self._queue[self._sent - 1]
