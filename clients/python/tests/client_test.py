@@ -148,7 +148,7 @@ def test_every_type_of_metadata_comes_back(client, space):
         "text": "日本", "int": -(2**63), "real": 0.5, "flag": True, "time": time,
         "list": [1, 2.5, "x", False], "object": {"deep": {"er": 1}}, "empty": [],
     }  # fmt: skip
-    ns.upsert([1], vectors(1), [metadata])
+    ns.upsert([1], vectors(1), [{**metadata, "not kept": {}}])
     assert ns.get([1]).metadata == [metadata]
     assert ns.count(filter={"time": {"$gte": time}}) == 1
 

@@ -181,6 +181,19 @@ def test_a_server_that_stays_away_is_given_up(tmp_path):
         client.close()
 
 
+def test_a_client_that_is_closed_ends_its_writers(server, client, space):
+    client.create_namespace(space, 8)
+    other = varve.Client(server.address)
+    writer = other.namespace(space).writer(batch_size=1)
+    writer.add([1], vectors(1))
+    other.close()
+    with pytest.raises(varve.Cancelled):
+        for i in range(100_000):
+            writer.add([i], vectors(1))
+        writer.finish()
+    writer.cancel()
+
+
 def test_a_writer_cannot_be_opened_for_what_is_not_there(client, space):
     with pytest.raises(varve.NotFound, match=space):
         client.namespace(space).writer()

@@ -165,7 +165,11 @@ class ResumableStream:
             if self._stopped:
                 return errors.Cancelled("ingest was cancelled")
             attempt = self._attempt = object()
-            call = self._present = self._call(self._requests(attempt))
+            try:
+                call = self._present = self._call(self._requests(attempt))
+            except ValueError:  # gRPC's for a channel that is closed
+                self._stopped = True
+                return errors.Cancelled("the client is closed")
         try:
             for response in call:
                 self._on_response(response)

@@ -59,6 +59,7 @@ def fill_value(out: metadata_pb2.Value, value: Any, what: str) -> None:
     elif isinstance(value, np.datetime64):
         set_time(out.timestamp_value, int(value.astype("datetime64[us]").astype(np.int64)))
     elif isinstance(value, Mapping):
+        out.object_value.SetInParent()  # an empty one too
         fill_metadata(out.object_value, value, what)
     elif isinstance(value, (list, tuple, set, frozenset, np.ndarray)):
         out.list_value.SetInParent()

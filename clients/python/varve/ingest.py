@@ -99,8 +99,7 @@ class _Rows:
         metadata: Any = first.metadata
         if isinstance(metadata, Mapping):
             metadata = {
-                name: [value for part in parts for value in part.metadata[name]]
-                for name in metadata
+                name: _joined_column([part.metadata[name] for part in parts]) for name in metadata
             }
         elif metadata is not None:
             metadata = [one for part in parts for one in part.metadata]
@@ -135,6 +134,12 @@ class _Rows:
 
 def _matrix(column: _arrays.Column) -> np.ndarray:
     return column.vectors if isinstance(column, _arrays.Ragged) else column
+
+
+def _joined_column(parts: list[Any]) -> Any:
+    if all(isinstance(part, np.ndarray) for part in parts):
+        return np.concatenate(parts)
+    return [value for part in parts for value in part]
 
 
 def _joined_times(parts: list[_Rows]) -> list[int]:
