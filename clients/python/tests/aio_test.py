@@ -85,6 +85,21 @@ def test_a_writer_is_awaited(server, space):
     run(server, body)
 
 
+def test_a_cancelled_ingest_of_an_array_stops(server, space):
+    async def body(client):
+        ns = await client.create_namespace(space, 8)
+        ingest = ns.ingest(range(200_000), vectors(200_000), batch_size=1, progress=False)
+        task = asyncio.create_task(ingest)
+        while await ns.count() == 0:
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await ns.count() < 200_000
+
+    run(server, body)
+
+
 def test_a_cancelled_ingest_stops(server, space):
     async def body(client):
         ns = await client.create_namespace(space, 8)
@@ -97,7 +112,7 @@ def test_a_cancelled_ingest_stops(server, space):
 
         task = asyncio.create_task(ns.ingest(endless(), batch_size=10, progress=False))
         while await ns.count() == 0:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

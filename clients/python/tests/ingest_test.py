@@ -121,6 +121,28 @@ def test_rows_that_are_wrong_are_refused_before_they_are_taken(ns):
     assert ns.count() == 2
 
 
+def test_metadata_that_cannot_be_sent_is_refused_when_it_is_added(ns):
+    with ns.writer() as writer:
+        writer.add([1], vectors(1), [{"a": 1}])
+        for wrong in ([{"a": object()}], {"a": [object()]}):
+            with pytest.raises(varve.InvalidArgument, match="must be text, a number"):
+                writer.add([2], vectors(1), wrong)
+        writer.add([3], vectors(1), [{"a": 3}])
+    assert ns.get([1, 2, 3]).metadata == [{"a": 1}, {"a": 3}]
+
+
+def test_a_writer_that_failed_to_send_does_not_go_on_without_the_rows(ns):
+    writer = ns.writer(batch_size=2)
+    writer.add([1], vectors(1))
+    writer.cancel()  # as a broken stream would
+    with pytest.raises(varve.Cancelled):
+        writer.add([2, 3], vectors(2))
+    for go_on in (lambda: writer.add([4], vectors(1)), writer.finish):
+        with pytest.raises(varve.FailedPrecondition, match="the writer ended with"):
+            go_on()
+    assert ns.count() == 0
+
+
 def test_a_writer_left_by_an_exception_sends_no_more(ns):
     with pytest.raises(RuntimeError, match="stop"):
         with ns.writer() as writer:

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 import zlib
 
 import numpy as np
@@ -95,15 +94,15 @@ def test_a_failing_stage_names_the_document_and_its_cause(ns):
         varve.pipeline([("a", ""), ("b", "")], embed=lambda _: np.ones((1, 16)), sink=ns.writer())
 
 
-class SlowSink:
-    """Takes batches as slowly as it is told, and knows how much was ahead of it."""
+class Sink:
+    """Calls `before` with the ids of each batch, then counts them."""
 
-    def __init__(self, seconds):
-        self.seconds = seconds
+    def __init__(self, before):
+        self.before = before
         self.chunks = 0
 
     def add(self, ids, vectors, metadata):
-        time.sleep(self.seconds)
+        self.before(ids)
         self.chunks += len(ids)
 
     def finish(self):
@@ -113,47 +112,54 @@ class SlowSink:
 
 
 def test_a_slow_sink_holds_the_source_back():
-    sink, ahead = SlowSink(0.002), []
+    rows, batch, buffer = 400, 2, 3
+    # In the buffers, in the hands of the two stages that wait for room in them, and of the sink.
+    held = batch * (2 * buffer + 3)
+    asked, changed, ahead = 0, threading.Condition(), []
+
+    def when_all_is_full(_):
+        with changed:
+            assert changed.wait_for(lambda: asked >= min(rows, sink.chunks + held), timeout=60)
+
+    sink = Sink(when_all_is_full)
 
     def source():
-        for i in range(400):
-            ahead.append(i - sink.chunks)
+        nonlocal asked
+        for i in range(rows):
+            with changed:
+                asked += 1
+                ahead.append(asked - sink.chunks)
+                changed.notify_all()
             yield f"d{i}", "x"
 
-    varve.pipeline(source(), embed=embed, sink=sink, batch=2, buffer=3)
-    # At most: two buffers of three batches, one batch in each stage's hands, one in the making.
-    assert max(ahead) <= 2 * (3 + 3 + 3 + 1)
-    assert sink.chunks == 400
+    varve.pipeline(source(), embed=embed, sink=sink, batch=batch, buffer=buffer)
+    assert held <= max(ahead) <= held + batch
+    assert sink.chunks == rows
 
 
 def test_the_stages_run_at_the_same_time():
-    at_work, most, lock = 0, 0, threading.Lock()
+    # Each goes on only when the two others are at work as well, on the documents before and behind its own.
+    together, rows = threading.Barrier(3, timeout=60), 20
 
-    def working(seconds=0.01):
-        nonlocal at_work, most
-        with lock:
-            at_work += 1
-            most = max(most, at_work)
-        time.sleep(seconds)
-        with lock:
-            at_work -= 1
+    def meeting_chunk(number):
+        if number >= 2:
+            together.wait()
+        yield number
 
-    def slow_embed(texts):
-        working()
-        return embed(texts)
+    def meeting_embed(numbers):
+        if 1 <= numbers[0] < rows - 1:
+            together.wait()
+        return np.ones((len(numbers), DIMENSION))
 
-    def slow_chunk(text):
-        working()
-        yield text
+    sink = Sink(lambda ids: together.wait() if sink.chunks < rows - 2 else None)
+    documents = [(f"d{i}", i) for i in range(rows)]
+    varve.pipeline(documents, chunk=meeting_chunk, embed=meeting_embed, sink=sink, batch=1)
+    assert sink.chunks == rows
 
-    class Sink(SlowSink):
-        def add(self, ids, vectors, metadata):
-            working()
 
-    varve.pipeline(
-        [(f"d{i}", "x") for i in range(60)], chunk=slow_chunk, embed=slow_embed, sink=Sink(0), batch=1
-    )
-    assert most == 3
+def test_a_source_of_something_else_ends_the_pipeline(ns):
+    with pytest.raises(varve.PipelineError, match="source"):
+        varve.pipeline([7], embed=embed, sink=ns.writer(), on_error="skip")
 
 
 def test_asyncio_source_and_embedding(server, space):
@@ -176,3 +182,27 @@ def test_asyncio_source_and_embedding(server, space):
             assert result.chunks == 300 == await ns.count()
 
     asyncio.run(main())
+
+
+def test_a_cancelled_pipeline_ends_though_its_source_waits(server, space):
+    async def source(asked):
+        yield "d0", "one"
+        asked.set()
+        await asyncio.Event().wait()  # for ever
+
+    async def main():
+        async with varve.aio.Client(server.address) as client:
+            ns = await client.create_namespace(space, DIMENSION)
+            asked = asyncio.Event()
+
+            async def run():
+                async with ns.writer() as writer:
+                    await varve.aio.pipeline(source(asked), embed=embed, sink=writer)
+
+            task = asyncio.create_task(run())
+            await asked.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(main())  # waits for every thread

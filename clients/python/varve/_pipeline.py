@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import concurrent.futures
+import contextlib
 import dataclasses
 import threading
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -127,8 +129,9 @@ def pipeline(
     one wrote. The metadata of a chunk has its document's id as "document" too: where a document may come
     again with fewer chunks, delete by that before.
 
-    `on_error`: "raise" ends with a PipelineError that names the documents; "skip" leaves these out, and
-    lists the failures in the result. A failing sink always raises. What was committed before stays.
+    `on_error`: "raise" ends with a PipelineError that names the documents; "skip" leaves out the chunks that
+    failed (others of the same documents stay), and lists the failures in the result. A failing source or
+    sink always raises. What was committed before stays.
     """
     if on_error not in ("raise", "skip"):
         raise InvalidArgument(f"on_error must be raise or skip, is {on_error!r}")
@@ -156,8 +159,10 @@ class _Run:
     def run(self, source: Iterable[Any]) -> PipelineResult:
         threads = [
             threading.Thread(target=self._stage, args=arguments, daemon=True)
-            for arguments in ((self._chunk_all, source, self._chunked),
-                              (self._embed_all, self._chunked, self._embedded))
+            for arguments in (
+                ("source", self._chunk_all, source, self._chunked),
+                ("embed", self._embed_all, self._chunked, self._embedded),
+            )
         ]
         for thread in threads:
             thread.start()
@@ -182,12 +187,15 @@ class _Run:
         failed = {document for failure in self._failures for document in failure.documents}
         return PipelineResult(self._documents - len(failed), chunks, self._failures)
 
-    def _stage(self, work: Callable[..., None], source: Any, out: _Pipe) -> None:
+    def _stage(self, name: str, work: Callable[..., None], source: Any, out: _Pipe) -> None:
         try:
             work(source, out)
             out.put(_END)
         except _Stopped:
             pass
+        except BaseException as error:  # whatever it is: the other threads must not wait for this one
+            with contextlib.suppress(_Stopped):
+                self._fail(name, [], error, last=True)
 
     def _fail(self, stage: str, documents: Sequence[str], cause: BaseException, last: bool) -> None:
         """Notes a failure; raises _Stopped when it ends the pipeline."""
@@ -207,14 +215,7 @@ class _Run:
 
     def _chunk_all(self, source: Iterable[Any], out: _Pipe) -> None:
         batch = _Batch()
-        documents = iter(source)
-        while True:
-            try:
-                given = next(documents)
-            except StopIteration:
-                break
-            except Exception as error:
-                self._fail("source", [], error, last=True)
+        for given in source:  # what it raises is the source's failure
             document = given if isinstance(given, Document) else Document(*given)
             with self._lock:
                 self._documents += 1
@@ -275,12 +276,22 @@ async def pipeline_async(
     """pipeline() for asyncio: `source` may be an async iterable, `embed` an async function, and `sink` is an
     aio.Writer. The event loop is free meanwhile; a task that is cancelled stops the pipeline."""
     loop = asyncio.get_running_loop()
-    stopped = threading.Event()
+    lock = threading.Lock()
+    waited_for: set[concurrent.futures.Future[Any]] = set()
+    stopped = False
 
     def wait(awaitable: Any) -> Any:
-        if stopped.is_set():
-            raise _Stopped
-        return asyncio.run_coroutine_threadsafe(awaitable, loop).result()
+        """In a stage's thread: what the event loop makes of it. CancelledError once it is stopped."""
+        future = asyncio.run_coroutine_threadsafe(awaitable, loop)
+        with lock:
+            waited_for.add(future)
+            if stopped:
+                future.cancel()
+        try:
+            return future.result()
+        finally:
+            with lock:
+                waited_for.discard(future)
 
     def blocking_source() -> Iterator[Any]:
         if not isinstance(source, AsyncIterable):
@@ -304,7 +315,10 @@ async def pipeline_async(
     try:
         return await run
     except asyncio.CancelledError:
-        stopped.set()
+        with lock:
+            stopped = True
+            for future in waited_for:
+                future.cancel()
         await asyncio.to_thread(writer.cancel)
         raise
 

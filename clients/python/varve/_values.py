@@ -127,6 +127,19 @@ def as_metadata(metadata: Any, rows: int) -> Optional[MetadataOfMany]:
     return metadata
 
 
+def checked(metadata: Optional[MetadataOfMany]) -> Any:
+    """The same, refused now if it cannot be sent: dicts become messages, columns of objects are tried."""
+    if metadata is None:
+        return None
+    batch = record_pb2.RecordBatch()
+    if not isinstance(metadata, Mapping):
+        fill_batch(batch, metadata, 0)
+        return list(batch.metadata)
+    numbers = {name for name, column in metadata.items() if getattr(column, "dtype", object) != object}
+    fill_batch(batch, {n: column for n, column in metadata.items() if n not in numbers}, 0)
+    return metadata
+
+
 def slice_metadata(metadata: Optional[MetadataOfMany], begin: int, end: int) -> Any:
     if metadata is None:
         return None
@@ -145,6 +158,9 @@ def fill_batch(batch: record_pb2.RecordBatch, metadata: MetadataOfMany, first: i
                 _fill_column(batch.metadata_columns.add(path=path, rows=rows), values, first)
         return
     for i, attributes in enumerate(metadata):
+        if isinstance(attributes, metadata_pb2.Metadata):
+            batch.metadata.append(attributes)
+            continue
         fill_metadata(batch.metadata.add(), attributes or {}, f"metadata[{first + i}]")
 
 

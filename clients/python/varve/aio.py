@@ -165,21 +165,20 @@ class Namespace:
     async def ingest(
         self, ids: Any, vectors: Any = None, metadata: Any = None, **options: Any
     ) -> IngestResult:
-        # Chunks are made in the thread that sends them; what is cancelled sends nothing more.
-        if vectors is None:
-            ids = _Stoppable(ids)
+        writers: list[BlockingWriter] = []
+        channel = self._client._blocking_grpc
         run = functools.partial(
-            ingest_all, self._client._blocking_grpc, self.name, ids, vectors, metadata, **options
+            ingest_all, writers.append, channel, self.name, ids, vectors, metadata, **options
         )
         try:
             return await asyncio.to_thread(run)
         except asyncio.CancelledError:
-            if isinstance(ids, _Stoppable):
-                ids.stop()
+            for writer in writers:
+                await asyncio.to_thread(writer.cancel)
             raise
 
     ingest.__doc__ = ingest_all.__doc__
-    ingest = _signed(ingest, ingest_all, drop=2)
+    ingest = _signed(ingest, ingest_all, drop=3)
 
     def writer(self, **options: Any) -> "Writer":
         return Writer(self._client._blocking_grpc, self.name, options)
@@ -248,25 +247,6 @@ class Namespace:
 
     def __repr__(self) -> str:
         return f"varve.aio.Namespace({self.name!r} at {self._client.address!r})"
-
-
-class _Stoppable:
-    """An iterable whose iteration can be ended from another thread."""
-
-    def __init__(self, source: Any):
-        self._source = iter(source)
-        self._stopped = False
-
-    def stop(self) -> None:
-        self._stopped = True
-
-    def __iter__(self) -> "_Stoppable":
-        return self
-
-    def __next__(self) -> Any:
-        if self._stopped:
-            raise errors.Cancelled("ingest was cancelled")
-        return next(self._source)
 
 
 class Writer:

@@ -160,10 +160,11 @@ class Namespace:
     update_metadata = _of_namespace(_operations.update_metadata)
 
     def ingest(self, ids: Any, vectors: Any = None, metadata: Any = None, **options: Any) -> IngestResult:
-        return ingest_all(self._client._grpc, self.name, ids, vectors, metadata, **options)
+        channel = self._client._grpc
+        return ingest_all(lambda _: None, channel, self.name, ids, vectors, metadata, **options)
 
     ingest.__doc__ = ingest_all.__doc__
-    ingest = _signed(ingest, ingest_all, drop=2)
+    ingest = _signed(ingest, ingest_all, drop=3)
 
     def writer(
         self,

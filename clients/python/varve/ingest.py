@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Optional
 
 import grpc
@@ -17,7 +17,7 @@ import numpy as np
 
 from varve import _arrays, _operations, _values, _wire
 from varve._stream import Batch, ResumableStream
-from varve.errors import Error, InvalidArgument
+from varve.errors import Error, FailedPrecondition, InvalidArgument
 from varve.progress import Progress
 from varve.results import IngestResult, RowError
 from varve.v1 import ingest_service_pb2 as ingest
@@ -219,6 +219,8 @@ class Writer:
         self._begin = time.monotonic()
         self._rows = self._resumed = self._batches = 0
         self._pending: list[_Rows] = []
+        self._pending_rows = 0
+        self._failure: Optional[BaseException] = None  # rows were given that will not be sent
         self._done: Optional[IngestResult] = None
         self._counts = threading.Lock()  # guards what acknowledgements count
         self._written = self._sequence = 0
@@ -254,12 +256,14 @@ class Writer:
         Waits while the server cannot follow. InvalidArgument: these records are wrong, and none of them is
         taken; the writer goes on. Any other error is the one the writer ended with.
         """
-        self.add_rows(_Rows.of(ids, vectors, metadata, expire_time))
+        rows = _Rows.of(ids, vectors, metadata, expire_time)
+        self.add_rows(dataclasses.replace(rows, metadata=_values.checked(rows.metadata)))
 
     def add_rows(self, rows: _Rows) -> None:
         """Adds records that are checked already."""
         if self._done is not None:
-            raise InvalidArgument("add() after finish()")
+            raise FailedPrecondition("add() after finish()")
+        self._check_whole()
         if len(rows) == 0:
             return
         if self._batch_size is None:
@@ -269,10 +273,11 @@ class Writer:
             self._send_pending()
         begin = 0
         while begin < len(rows):
-            end = min(len(rows), begin + self._batch_size - self._pending_rows())
+            end = min(len(rows), begin + self._batch_size - self._pending_rows)
             self._pending.append(rows.slice(begin, end))
+            self._pending_rows += end - begin
             begin = end
-            if self._pending_rows() == self._batch_size:
+            if self._pending_rows == self._batch_size:
                 self._send_pending()
         if self._pending and not self._borrows:
             self._pending[-1] = self._pending[-1].copy()
@@ -284,6 +289,7 @@ class Writer:
     def finish(self) -> IngestResult:
         """Sends what is left and waits until all is committed. Raises what the stream ended with."""
         if self._done is None:
+            self._check_whole()
             self._send_pending()
             error: Optional[Error] = None
             for stream in self._streams:
@@ -300,6 +306,7 @@ class Writer:
     def cancel(self) -> None:
         """Drops what is not acknowledged. After finish() it does nothing."""
         self._pending.clear()
+        self._pending_rows = 0
         for stream in self._streams:
             stream.stop()
         self._progress.close()
@@ -321,13 +328,21 @@ class Writer:
 
     # --- Cutting ---
 
-    def _pending_rows(self) -> int:
-        return sum(len(rows) for rows in self._pending)
+    def _check_whole(self) -> None:
+        """Whoever went on after a failure would miss the rows that were to be sent then."""
+        if self._failure is not None:
+            raise FailedPrecondition(f"the writer ended with: {self._failure}") from self._failure
 
     def _send_pending(self) -> None:
-        pending, self._pending = self._pending, []
-        if pending:
-            self._send(_Rows.joined(pending))
+        if not self._pending:
+            return
+        try:
+            self._send(_Rows.joined(self._pending))
+        except BaseException as error:
+            self._failure = error
+            raise
+        self._pending = []
+        self._pending_rows = 0
 
     def _send(self, rows: _Rows) -> None:
         """Sends rows as one batch, or as several if they turn out too large for a message."""
@@ -381,6 +396,7 @@ class Writer:
 
 
 def ingest_all(
+    opened: Callable[[Writer], None],
     channel: grpc.Channel,
     namespace: str,
     ids: Any,
@@ -435,6 +451,7 @@ def ingest_all(
             progress=Progress(progress, f"ingest {namespace}", None),
             **options,
         ) as writer:
+            opened(writer)
             for chunk in chunks:
                 writer.add(*chunk) if not isinstance(chunk, Mapping) else writer.add(**chunk)
         return writer.result
@@ -449,5 +466,6 @@ def ingest_all(
         borrows=True,
         **options,
     ) as writer:
+        opened(writer)
         writer.add_rows(rows)
     return writer.result
