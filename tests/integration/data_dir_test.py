@@ -109,8 +109,14 @@ def test_build_index_keeps_the_files_element_type_and_ids(tmp_path):
 def test_build_index_refuses_before_it_makes_anything(tmp_path):
     missing = build(tmp_path / "a", "--input", tmp_path / "none.npy", code=1)
     assert "none.npy" in missing.stderr
-    assert build(tmp_path / "b", code=2).stderr
-    assert not (tmp_path / "b").exists()
+    assert "--input" in build(tmp_path / "b", code=2).stderr
+    assert not (tmp_path / "a").exists() and not (tmp_path / "b").exists()
+
+
+def test_build_index_does_not_go_on_with_an_index_of_another_kind(tmp_path, vectors):
+    build(tmp_path / "index", "--input", vectors[0])
+    other = build(tmp_path / "index", "--input", vectors[0], "--metric", "cosine", code=1)
+    assert "has 16 x f32 under l2, wanted 16 x f32 under cosine" in other.stderr
 
 
 def test_a_directory_that_a_server_has_is_refused(tmp_path):

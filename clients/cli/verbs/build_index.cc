@@ -25,19 +25,35 @@ struct BuildIndexOptions {
       .name_space = "vectors", .producer = "build-index", .goes_on = true, .wait_indexed = true};
 };
 
-// What the vectors are for, unless an earlier run has made it.
-absl::Status MakeNamespace(const BuildIndexOptions& options, client::Client* client) {
+absl::StatusOr<client::VectorField> FieldOf(const BuildIndexOptions& options) {
   const IngestInput& input = options.ingest.input;
   VARVE_ASSIGN_OR_RETURN(const VectorFile file, VectorFile::Open(input.input, input.dimension));
-  const client::VectorField field{.name = input.field,
-                                  .dimension = static_cast<uint32_t>(file.dimension()),
-                                  .metric = options.metric,
-                                  .element_type = options.element_type.value_or(file.dtype()),
-                                  .index = options.index,
-                                  .multi_vector = !input.offsets.empty()};
-  const absl::Status made =
-      client->CreateNamespace({.name = options.ingest.name_space, .fields = {field}}).status();
-  return absl::IsAlreadyExists(made) ? absl::OkStatus() : made;
+  return client::VectorField{.name = input.field,
+                             .dimension = static_cast<uint32_t>(file.dimension()),
+                             .metric = options.metric,
+                             .element_type = options.element_type.value_or(file.dtype()),
+                             .index = options.index,
+                             .multi_vector = !input.offsets.empty()};
+}
+
+std::string Text(const client::VectorField& field) {
+  return StrCat(field.dimension, " x ", DTypeName(field.element_type),
+                field.multi_vector ? "[]" : "", " under ", client::MetricName(field.metric));
+}
+
+// Makes the namespace, unless an earlier run has: that must have made it for the same vectors.
+absl::Status MakeNamespace(const std::string& name, const client::VectorField& field,
+                           client::Client* client) {
+  const absl::Status made = client->CreateNamespace({.name = name, .fields = {field}}).status();
+  if (!absl::IsAlreadyExists(made)) return made;
+  VARVE_ASSIGN_OR_RETURN(const client::Namespace found, client->GetNamespace(name));
+  for (const client::VectorField& other : found.fields) {
+    if (other.name != field.name || Text(other) == Text(field)) continue;
+    return absl::InvalidArgumentError(StrCat("namespace \"", name, "\" is there and has ",
+                                             Text(other), ", wanted ", Text(field),
+                                             ": name another directory or --namespace"));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status RunBuildIndex(const BuildIndexOptions& options, Session& session) {
@@ -45,9 +61,10 @@ absl::Status RunBuildIndex(const BuildIndexOptions& options, Session& session) {
   if (!session.data_dir.empty()) return UsageError("DIR is the directory; leave out --data-dir");
   if (!input.more.empty()) return UsageError("build-index makes one field; leave out --vectors");
   VARVE_RETURN_IF_ERROR(CheckUsage(input));
+  VARVE_ASSIGN_OR_RETURN(const client::VectorField field, FieldOf(options));
   session.data_dir = options.directory;
   VARVE_ASSIGN_OR_RETURN(client::Client* const client, session.client());
-  VARVE_RETURN_IF_ERROR(MakeNamespace(options, client));
+  VARVE_RETURN_IF_ERROR(MakeNamespace(options.ingest.name_space, field, client));
   VARVE_RETURN_IF_ERROR(RunIngest(options.ingest, session));
   VARVE_RETURN_IF_ERROR(client->Flush(options.ingest.name_space));
   if (session.json) return absl::OkStatus();

@@ -111,7 +111,8 @@ absl::Status Write(const VectorFile& input, const std::string& path) {
   }
   file.close();
   if (file) return absl::OkStatus();
-  return absl::ErrnoToStatus(errno, StrCat("cannot write ", path));
+  // A stream does not promise to leave a reason.
+  return absl::ErrnoToStatus(errno != 0 ? errno : EIO, StrCat("cannot write ", path));
 }
 
 absl::Status RunConvert(const ConvertOptions& options, Session& session) {
