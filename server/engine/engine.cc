@@ -322,6 +322,16 @@ absl::StatusOr<NamespaceSchema> Engine::AdoptNamespace(const std::string& data_d
   return schema;
 }
 
+absl::StatusOr<std::vector<std::string>> NamespacesIn(const std::string& data_dir) {
+  VARVE_ASSIGN_OR_RETURN(const auto from, storage::DataDirectory::OpenToRead(data_dir));
+  VARVE_ASSIGN_OR_RETURN(const auto records,
+                         storage::RecordStore::OpenToRead(from->records_path(), {}));
+  VARVE_ASSIGN_OR_RETURN(const auto entries, records->ListNamespaces());
+  std::vector<std::string> names;
+  for (const storage::NamespaceEntry& entry : entries) names.push_back(entry.name);
+  return names;
+}
+
 void Engine::SyncAsync(absl::AnyInvocable<void(absl::Status)> done) {
   store_->SyncAsync(std::move(done));
 }

@@ -126,6 +126,9 @@ class Engine {
   std::thread sweeper_;
 };
 
+// The names of the namespaces in a data directory that nobody writes to, in order. NotFound.
+absl::StatusOr<std::vector<std::string>> NamespacesIn(const std::string& data_dir);
+
 }  // namespace varve::engine
 
 #endif  // VARVE_SERVER_ENGINE_ENGINE_H_
