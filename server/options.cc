@@ -253,7 +253,8 @@ class ConfigFile final : public CLI::ConfigTOML {
       for (CLI::Option* one : needed) other->remove_needs(one);
     }
     try {
-      alone.app().parse({StrCat("--", item.name, "=", item.inputs.front())});
+      alone.app().parse(
+          std::vector<std::string>{StrCat("--", item.name, "=", item.inputs.front())});
     } catch (const CLI::ParseError& error) {
       throw CLI::ConfigError(StrCat(File(), ": ", error.what()));
     }
