@@ -11,7 +11,7 @@ BUILD_PACKAGES=(
   libgtest-dev libhnswlib-dev libhwy-dev libjemalloc-dev libprotobuf-dev librocksdb-dev
   libspdlog-dev libssl-dev nlohmann-json3-dev protobuf-compiler protobuf-compiler-grpc zlib1g-dev
 )
-PYTHON_PACKAGES=(ca-certificates python3 python3-venv)
+PYTHON_PACKAGES=(ca-certificates openssl python3 python3-venv)
 FORMAT_PACKAGES=(clang-format)
 TEST_PACKAGES=(clang-format libclang-rt-14-dev llvm shellcheck)
 LINT_PACKAGES=(clang-tidy)

@@ -346,7 +346,7 @@ std::map<std::string, std::string> Settings(std::string_view toml) {
 }
 
 // Variables of the client, and of those who test and build.
-constexpr std::string_view kOtherVariables[] = {"VARVE_SERVER", "VARVE_API_KEY", "VARVE_BIN"};
+constexpr std::string_view kOtherVariables[] = {"VARVE_SERVER", "VARVE_TLS", "VARVE_TLS_CA", "VARVE_API_KEY", "VARVE_BIN"};
 
 }  // namespace
 

@@ -122,8 +122,9 @@ class ReloadableCredentials final : public grpc::ServerCredentials {
     if (pem == nullptr) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
     const grpc_ssl_pem_key_cert_pair pair = {.private_key = pem->key.c_str(),
                                              .cert_chain = pem->chain.c_str()};
-    *config = grpc_ssl_server_certificate_config_create(
-        pem->client_ca.empty() ? nullptr : pem->client_ca.c_str(), &pair, 1);
+    // gRPC wants authorities even where it asks no client for a certificate and so never uses them.
+    const std::string& authorities = pem->client_ca.empty() ? pem->chain : pem->client_ca;
+    *config = grpc_ssl_server_certificate_config_create(authorities.c_str(), &pair, 1);
     return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
   }
 
