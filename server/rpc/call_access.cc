@@ -9,6 +9,7 @@
 #include "base/str_cat.h"
 #include "server/engine/engine.h"
 #include "server/log.h"
+#include "server/rpc/status_mapping.h"
 
 namespace varve::server {
 namespace {
@@ -66,9 +67,11 @@ absl::Status CallAccess::Check() {
                absl::FormatTime(absl::RFC3339_sec, key_->expires, absl::UTCTimeZone())));
   }
   if (key_->scope < rule_.scope) {
-    return absl::PermissionDeniedError(StrCat(method_, " takes a key of scope ",
-                                              ScopeName(rule_.scope), ", API key ", key_->id,
-                                              " has scope ", ScopeName(key_->scope)));
+    const std::string_view wanted = ScopeName(rule_.scope);
+    return WithMetadata(
+        absl::PermissionDeniedError(StrCat(method_, " takes a key of scope ", wanted, ", API key ",
+                                           key_->id, " has scope ", ScopeName(key_->scope))),
+        "scope", wanted);
   }
   // A stream's key may have got fewer namespaces meanwhile.
   if (!namespace_.empty() && !key_->Covers(namespace_)) return engine::NoSuchNamespace(namespace_);

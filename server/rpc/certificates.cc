@@ -3,17 +3,12 @@
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
 #include <grpcpp/security/server_credentials.h>
-#include <openssl/bio.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 
 #include <cstdlib>
-#include <ctime>
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "base/pem.h"
 #include "base/status_macros.h"
 #include "base/str_cat.h"
 #include "server/rpc/files.h"
@@ -23,75 +18,40 @@ namespace {
 
 constexpr size_t kPemBytesMax = size_t{1} << 20;
 
-template <auto Free>
-struct FreeWith {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-using Bio = std::unique_ptr<BIO, FreeWith<BIO_free>>;
-using X509Certificate = std::unique_ptr<X509, FreeWith<X509_free>>;
-using PrivateKey = std::unique_ptr<EVP_PKEY, FreeWith<EVP_PKEY_free>>;
-
-absl::Status Wrong(const std::string& path, std::string_view what) {
-  ERR_clear_error();
-  return absl::InvalidArgumentError(StrCat(path, ": ", what));
-}
-
-Bio Reader(const std::string& pem) {
-  return Bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-}
-
-absl::Time ToTime(const ASN1_TIME* time) {
-  std::tm parts = {};
-  if (ASN1_TIME_to_tm(time, &parts) != 1) return absl::InfinitePast();
-  return absl::FromTimeT(timegm(&parts));
-}
-
 std::string ToText(absl::Time time) {
   return absl::FormatTime(absl::RFC3339_sec, time, absl::UTCTimeZone());
 }
 
-absl::StatusOr<X509Certificate> FirstCertificate(const std::string& path, const std::string& pem) {
-  X509Certificate first(PEM_read_bio_X509(Reader(pem).get(), nullptr, nullptr, nullptr));
-  if (first == nullptr) return Wrong(path, "holds no certificate in PEM");
-  return first;
+absl::StatusOr<PemFile> ReadPem(const std::string& path) {
+  VARVE_ASSIGN_OR_RETURN(std::string text, ReadSmallFile(path, kPemBytesMax));
+  return PemFile{.path = path, .text = std::move(text)};
 }
 
-absl::Status CheckDates(const std::string& path, const X509& certificate) {
-  const absl::Time begins = ToTime(X509_get0_notBefore(&certificate));
-  const absl::Time expires = ToTime(X509_get0_notAfter(&certificate));
+absl::Status CheckDates(const PemFile& chain, const CertificateDates& dates) {
   const absl::Time now = absl::Now();
-  if (now >= expires) return Wrong(path, StrCat("the certificate expired at ", ToText(expires)));
-  if (now < begins)
-    return Wrong(path, StrCat("the certificate is not valid before ", ToText(begins)));
-  return absl::OkStatus();
-}
-
-// Asking for a password would be asking on the terminal: a key that has one is none for a server.
-int NoPassword(char*, int, int, void*) { return 0; }
-
-absl::Status CheckKey(const CertificateFiles& files, const std::string& pem,
-                      const X509& certificate) {
-  const PrivateKey key(PEM_read_bio_PrivateKey(Reader(pem).get(), nullptr, NoPassword, nullptr));
-  if (key == nullptr) return Wrong(files.key, "holds no private key in PEM without a password");
-  if (X509_check_private_key(&certificate, key.get()) == 1) return absl::OkStatus();
-  return Wrong(files.key, StrCat("is not the private key of the certificate in ", files.chain));
+  if (now >= dates.expires) {
+    return absl::InvalidArgumentError(
+        StrCat(chain.path, ": the certificate expired at ", ToText(dates.expires)));
+  }
+  if (now >= dates.begins) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      StrCat(chain.path, ": the certificate is not valid before ", ToText(dates.begins)));
 }
 
 absl::StatusOr<Certificates::Pem> ReadAndCheck(const CertificateFiles& files) {
-  Certificates::Pem pem;
-  VARVE_ASSIGN_OR_RETURN(pem.chain, ReadSmallFile(files.chain, kPemBytesMax));
-  VARVE_ASSIGN_OR_RETURN(pem.key, ReadSmallFile(files.key, kPemBytesMax));
-  VARVE_ASSIGN_OR_RETURN(const X509Certificate certificate,
-                         FirstCertificate(files.chain, pem.chain));
-  VARVE_RETURN_IF_ERROR(CheckDates(files.chain, *certificate));
-  VARVE_RETURN_IF_ERROR(CheckKey(files, pem.key, *certificate));
-  pem.expires = ToTime(X509_get0_notAfter(certificate.get()));
+  VARVE_ASSIGN_OR_RETURN(PemFile chain, ReadPem(files.chain));
+  VARVE_ASSIGN_OR_RETURN(PemFile key, ReadPem(files.key));
+  VARVE_ASSIGN_OR_RETURN(const CertificateDates dates, ReadCertificate(chain));
+  VARVE_RETURN_IF_ERROR(CheckDates(chain, dates));
+  VARVE_RETURN_IF_ERROR(CheckKeyPair(chain, key));
+  Certificates::Pem pem{.chain = std::move(chain.text),
+                        .key = std::move(key.text),
+                        .client_ca = "",
+                        .expires = dates.expires};
   if (files.client_ca.empty()) return pem;
-  VARVE_ASSIGN_OR_RETURN(pem.client_ca, ReadSmallFile(files.client_ca, kPemBytesMax));
-  VARVE_RETURN_IF_ERROR(FirstCertificate(files.client_ca, pem.client_ca).status());
+  VARVE_ASSIGN_OR_RETURN(PemFile client_ca, ReadPem(files.client_ca));
+  VARVE_RETURN_IF_ERROR(ReadCertificate(client_ca).status());
+  pem.client_ca = std::move(client_ca.text);
   return pem;
 }
 

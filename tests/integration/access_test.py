@@ -162,6 +162,7 @@ def test_a_call_takes_its_scope_or_a_higher_one(name, apis, space):
             assert found.code == grpc.StatusCode.PERMISSION_DENIED, f"{scope}: {found}"
             assert f"takes a key of scope {wanted}" in found.message
             assert f"API key {scope} has scope {scope}" in found.message
+            assert found.error_info.metadata["scope"] == wanted
 
 
 @pytest.mark.parametrize("name", CALLS)

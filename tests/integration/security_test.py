@@ -8,6 +8,7 @@ import stat
 import subprocess
 
 import grpc
+import numpy as np
 import pytest
 
 from testutil import v1
@@ -95,6 +96,24 @@ class TestKeys:
             next(answers)
             with fails_with(UNAUTHENTICATED, "was removed"):
                 next(answers)
+
+    def test_a_scan_ends_when_its_key_is_removed(self, server, keys):
+        """One that is larger than what is on its way to a client that does not read."""
+        keys.add("reader", "read")
+        reload(server, "API keys read")
+        dimension, rows, parts = 4096, 500, 8  # 64 MB
+        with Api(server.address, keys.of["admin"]) as api:
+            api.create("large", dimension)
+            for part in range(parts):
+                vectors = np.zeros((rows, dimension), "<f4")
+                api.upsert("large", range(part * rows, (part + 1) * rows), vectors)
+        with Api(server.address, keys.of["reader"]) as api:
+            answers = api.scan("large")
+            next(answers)
+            keys.remove("reader")
+            reload(server, "API keys read")
+            with fails_with(UNAUTHENTICATED, "was removed"):
+                list(answers)
 
     def test_a_stream_ends_when_its_key_loses_the_namespace(self, server, keys):
         keys.add("writer", "write", "n")
@@ -366,6 +385,11 @@ class TestClientCertificates:
         assert server.run(*map(str, [*words, "stats"]), check=False).returncode == 1
         failed = server.run(*map(str, [*words, *shown[:2], "stats"]), check=False)
         assert failed.returncode == 1 and "must be given together" in failed.stderr
+        other = authority.sign("other")[1]
+        failed = server.run(*map(str, [*words, *shown[:3], other, "stats"]), check=False)
+        assert failed.returncode == 1
+        assert failed.stderr.startswith(f"varve: {other} is not the private key")
+        assert failed.stderr.count("\n") == 1
 
 
 class TestSettings:

@@ -6,9 +6,10 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
+#include "base/pem.h"
 #include "base/status_macros.h"
 #include "base/str_cat.h"
 
@@ -17,7 +18,7 @@ namespace {
 
 constexpr size_t kPemBytesMax = size_t{4} << 20;  // the system's authorities are some 200 KiB
 
-absl::StatusOr<std::string> ReadPem(const std::string& path) {
+absl::StatusOr<PemFile> ReadPem(const std::string& path) {
   const auto close = [](std::FILE* file) { std::fclose(file); };
   const std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(path.c_str(), "re"), close);
   std::string pem(kPemBytesMax, '\0');
@@ -25,8 +26,7 @@ absl::StatusOr<std::string> ReadPem(const std::string& path) {
   if (file == nullptr || std::ferror(file.get())) {
     return absl::InvalidArgumentError(StrCat("cannot read ", path, ": ", std::strerror(errno)));
   }
-  if (absl::StrContains(pem, "-----BEGIN ")) return pem;
-  return absl::InvalidArgumentError(StrCat(path, " holds nothing in PEM"));
+  return PemFile{.path = path, .text = std::move(pem)};
 }
 
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeTls(const TlsOptions& tls) {
@@ -35,11 +35,16 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeTls(const TlsOptio
   }
   grpc::SslCredentialsOptions options;
   if (!tls.ca_file.empty()) {
-    VARVE_ASSIGN_OR_RETURN(options.pem_root_certs, ReadPem(tls.ca_file));
+    VARVE_ASSIGN_OR_RETURN(PemFile authorities, ReadPem(tls.ca_file));
+    VARVE_RETURN_IF_ERROR(ReadCertificate(authorities).status());
+    options.pem_root_certs = std::move(authorities.text);
   }
   if (!tls.cert_file.empty()) {
-    VARVE_ASSIGN_OR_RETURN(options.pem_cert_chain, ReadPem(tls.cert_file));
-    VARVE_ASSIGN_OR_RETURN(options.pem_private_key, ReadPem(tls.key_file));
+    VARVE_ASSIGN_OR_RETURN(PemFile chain, ReadPem(tls.cert_file));
+    VARVE_ASSIGN_OR_RETURN(PemFile key, ReadPem(tls.key_file));
+    VARVE_RETURN_IF_ERROR(CheckKeyPair(chain, key));
+    options.pem_cert_chain = std::move(chain.text);
+    options.pem_private_key = std::move(key.text);
   }
   return grpc::SslCredentials(options);
 }

@@ -19,7 +19,8 @@ struct Credentials {
   std::string authorization;  // of the metadata of that name; empty: none
 };
 
-// InvalidArgument: a file cannot be read or is not PEM; the key has characters that none has. No
+// InvalidArgument: a file cannot be read, is not PEM, or the two of a pair are not
+// one; the API key has characters that none has. No
 // error shows the key.
 absl::StatusOr<Credentials> MakeCredentials(const ClientOptions& options);
 
