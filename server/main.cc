@@ -158,6 +158,7 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> OpenEngine(const Options& option
   const absl::Time begin = absl::Now();
   VARVE_ASSIGN_OR_RETURN(auto opened,
                          engine::Engine::Open({.data_dir = options.data_dir,
+                                               .memory_bytes = options.memory_budget_bytes,
                                                .search_threads = options.search_threads,
                                                .index_threads = options.index_threads}));
   Log(LogLevel::kInfo, "data directory open",
