@@ -24,8 +24,9 @@ class CallAccess {
   CallAccess(const KeyRing* keys, std::string_view method, const grpc::CallbackServerContext& rpc);
 
   // Whether the call's key is one that is valid now, and has the scope that the method takes.
-  // Unauthenticated, PermissionDenied, and NotFound where it no longer covers the namespace. Asked when a call begins, before anything of its request is
-  // looked at, and by streams with each message: a key that is removed ends them.
+  // Unauthenticated, PermissionDenied, and NotFound where it no longer covers the namespace. Asked
+  // when a call begins, before anything of its request is looked at, and by streams with each
+  // message: a key that is removed ends them.
   absl::Status Check();
 
   // Whether a key for some namespaces covers this one; always so for others. To the caller a
