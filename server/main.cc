@@ -1,5 +1,6 @@
 // varved: the Varve server. Opens the data directory, serves, reloads on SIGHUP, and drains on SIGTERM
-// or SIGINT. `varved check` verifies a data directory instead, `varved key` makes an API key.
+// or SIGINT. `varved check` verifies a data directory instead, `varved adopt` takes namespaces into
+// one, `varved key` makes an API key.
 
 #include <pthread.h>
 #include <signal.h>
@@ -23,6 +24,7 @@
 #include "base/mutex.h"
 #include "base/status_macros.h"
 #include "base/str_cat.h"
+#include "server/adopt_command.h"
 #include "server/check_command.h"
 #include "server/engine/engine.h"
 #include "server/http_server.h"
@@ -222,6 +224,7 @@ absl::Status Serve(const Options& options, Signals* signals, const Reloader& rel
 int Main(int argc, char** argv) {
   const std::string_view command = argc > 1 ? argv[1] : "";
   if (command == "check") return RunCheck(argc - 1, argv + 1);
+  if (command == "adopt") return RunAdopt(argc - 1, argv + 1);
   if (command == "key") return RunKey(argc - 1, argv + 1);
   const ParsedOptions parsed = ParseOptions(argc, argv);
   if (!parsed.options.has_value()) return parsed.exit_code;

@@ -271,6 +271,7 @@ class ConfigFile final : public CLI::ConfigTOML {
 CommandLine::CommandLine() {
   app_.footer(
       "varved check --help: verify a data directory that no server has open\n"
+      "varved adopt --help: take namespaces of another data directory into one\n"
       "varved key --help: make an API key");
   app_.set_version_flag("--version", StrCat("varved ", kVersion));
   app_.set_config("--config", "", "File with settings (TOML): one name = value per line")
@@ -346,7 +347,8 @@ std::map<std::string, std::string> Settings(std::string_view toml) {
 }
 
 // Variables of the client, and of those who test and build.
-constexpr std::string_view kOtherVariables[] = {"VARVE_SERVER", "VARVE_TLS", "VARVE_TLS_CA", "VARVE_API_KEY", "VARVE_BIN"};
+constexpr std::string_view kOtherVariables[] = {"VARVE_SERVER", "VARVE_TLS", "VARVE_TLS_CA",
+                                                "VARVE_API_KEY", "VARVE_BIN"};
 
 }  // namespace
 

@@ -30,12 +30,14 @@ class CallAccess {
   absl::Status Check();
 
   // Whether a key for some namespaces covers this one; always so for others. To the caller a
-  // namespace that is not covered is one that does not exist. Notes the name for the audit log.
+  // namespace that is not covered is one that does not exist. Notes the name.
   bool Covers(std::string_view name);
   bool CoversAll() const;
   // PermissionDenied unless covered: for a namespace that is to be made.
   absl::Status CheckMayMake(std::string_view name);
 
+  // What the audit log will say the call was about.
+  void Note(std::string_view name_space) { namespace_ = name_space; }
   // Notes this call in the audit log though calls of its method are not.
   void Audit() { audited_ = true; }
   // The call's end. Once, before gRPC is told.

@@ -11,9 +11,14 @@ constexpr bool kNotAudited = false;
 
 constexpr MethodRule kRules[] = {
     {"AdminService.Compact", Scope::kAdmin, kAudited},
+    {"AdminService.CreateSnapshot", Scope::kAdmin, kAudited, Reach::kAll},
+    {"AdminService.DeleteSnapshot", Scope::kAdmin, kAudited, Reach::kAll},
     {"AdminService.Flush", Scope::kAdmin, kAudited},
     {"AdminService.ListSegments", Scope::kRead, kNotAudited},
+    {"AdminService.ListSnapshots", Scope::kAdmin, kAudited, Reach::kAll},
+    {"AdminService.RestoreSnapshot", Scope::kAdmin, kAudited, Reach::kAll},
     {"AdminService.Stats", Scope::kRead, kNotAudited},
+    {"AdminService.VerifySnapshot", Scope::kAdmin, kAudited, Reach::kAll},
     {"AdminService.WatchIndexing", Scope::kRead, kNotAudited},
     // A deletion by filter is audited too: it asks for that itself.
     {"IngestService.Delete", Scope::kWrite, kNotAudited},
@@ -33,7 +38,7 @@ constexpr MethodRule kRules[] = {
     {"QueryService.SearchStream", Scope::kRead, kNotAudited},
 };
 
-constexpr MethodRule kFallback = {"", Scope::kAdmin, kAudited};
+constexpr MethodRule kFallback = {"", Scope::kAdmin, kAudited, Reach::kAll};
 
 }  // namespace
 

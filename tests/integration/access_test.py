@@ -43,13 +43,24 @@ def schema(name: str) -> v1.Namespace:
 
 
 # Of every RPC: the scope that it takes, and a request that works in a namespace of that name. Of
-# those about no one namespace the request says so by NOT_NAMED.
-NOT_NAMED = "NOT_NAMED"
+# snapshots it is the name of one, too. FOR_ALL take a key for all namespaces, LISTS leave out those
+# that the key does not cover.
 CALLS = {
     "AdminService.Compact": ("admin", lambda n: v1.CompactRequest(namespace=n)),
+    "AdminService.CreateSnapshot": (
+        "admin",
+        lambda n: v1.CreateSnapshotRequest(name=n + "-made", namespace=n),
+    ),
+    "AdminService.DeleteSnapshot": ("admin", lambda n: v1.DeleteSnapshotRequest(name=n)),
     "AdminService.Flush": ("admin", lambda n: v1.FlushRequest(namespace=n)),
     "AdminService.ListSegments": ("read", lambda n: v1.ListSegmentsRequest(namespace=n)),
+    "AdminService.ListSnapshots": ("admin", lambda n: v1.ListSnapshotsRequest()),
+    "AdminService.RestoreSnapshot": (
+        "admin",
+        lambda n: v1.RestoreSnapshotRequest(name=n, **{"as": n + "-restored"}),
+    ),
     "AdminService.Stats": ("read", lambda n: v1.StatsRequest(namespace=n)),
+    "AdminService.VerifySnapshot": ("admin", lambda n: v1.VerifySnapshotRequest(name=n)),
     "AdminService.WatchIndexing": ("read", lambda n: v1.WatchIndexingRequest(namespace=n)),
     "IngestService.Delete": ("write", lambda n: v1.DeleteRequest(namespace=n, ids=ids([1]))),
     "IngestService.Ingest": ("write", opening),
@@ -64,7 +75,7 @@ CALLS = {
     ),
     "NamespaceService.DeleteNamespace": ("admin", lambda n: v1.DeleteNamespaceRequest(name=n)),
     "NamespaceService.GetNamespace": ("read", lambda n: v1.GetNamespaceRequest(name=n)),
-    "NamespaceService.ListNamespaces": ("read", NOT_NAMED),
+    "NamespaceService.ListNamespaces": ("read", lambda n: v1.ListNamespacesRequest()),
     "NamespaceService.UpdateNamespace": (
         "admin",
         lambda n: v1.UpdateNamespaceRequest(name=n, index=v1.IndexOptions(ef_search=99)),
@@ -79,6 +90,8 @@ CALLS = {
 METHODS = {
     f"{service.name}.{method.name}": method for service in SERVICES for method in service.methods
 }
+FOR_ALL = {name for name in CALLS if "Snapshot" in name}
+LISTS = {"NamespaceService.ListNamespaces"}
 _numbers = itertools.count(1)
 
 
@@ -115,11 +128,14 @@ def apis(server, keys):
 
 
 @pytest.fixture
-def space(apis):
-    """A namespace with two records in it."""
+def space(apis, request):
+    """A namespace with two records in it; for calls on snapshots, a snapshot of it of the same name."""
     name = f"access-{next(_numbers)}"
     apis["admin"].create(name, DIMENSION)
     apis["admin"].upsert(name, [1, 2], [[0.0, 1.0], [1.0, 0.0]])
+    if request.node.callspec.params.get("name") in FOR_ALL:
+        snapshot = v1.CreateSnapshotRequest(name=name, namespace=name)
+        apis["admin"].admin.CreateSnapshot(snapshot, timeout=CALL_SECONDS)
     return name
 
 
@@ -128,8 +144,7 @@ def call(api: Api, name: str, space: str) -> list:
     method = METHODS[name]
     services = {"Admin": api.admin, "Ingest": api.ingest, "Query": api.query}
     stub = services.get(name.split("Service")[0], api.namespaces)
-    make = CALLS[name][1]
-    request = v1.ListNamespacesRequest() if make is NOT_NAMED else make(space)
+    request = CALLS[name][1](space)
     if method.client_streaming:
         request = iter([request])
     answer = getattr(stub, method.name)(request, timeout=CALL_SECONDS)
@@ -180,7 +195,7 @@ def test_a_call_without_a_valid_key_is_refused(name, apis, space):
     assert apis["read"].count(space) == 2
 
 
-@pytest.mark.parametrize("name", [n for n in CALLS if CALLS[n][1] is not NOT_NAMED])
+@pytest.mark.parametrize("name", sorted(set(CALLS) - FOR_ALL - LISTS))
 def test_a_namespace_beyond_the_key_looks_like_one_that_does_not_exist(name, apis, space):
     scope = CALLS[name][0]
     hidden = refusal(apis[f"{scope}-of-others"], name, space)
@@ -193,6 +208,13 @@ def test_a_namespace_beyond_the_key_looks_like_one_that_does_not_exist(name, api
     assert (hidden.code, hidden.message.replace(space, "absent")) == (absent.code, absent.message)
     assert hidden.error_info == absent.error_info
     assert apis["read"].count(space) == 2
+
+
+@pytest.mark.parametrize("name", sorted(FOR_ALL))
+def test_what_is_about_all_namespaces_takes_a_key_for_all(name, apis, space):
+    found = refusal(apis["admin-of-others"], name, space)
+    assert found.code == grpc.StatusCode.PERMISSION_DENIED
+    assert "takes a key for all namespaces" in found.message
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic dTpw", "bearer {key} "])
