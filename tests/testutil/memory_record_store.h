@@ -56,6 +56,7 @@ class MemoryRecordStore final : public RecordStore {
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Flush() override { return absl::OkStatus(); }
   void ReclaimRows(NamespaceNumber, RowRange) override {}
+  StoreStats Stats() const override { return {}; }
   absl::StatusOr<std::string> ReadManifest(NamespaceNumber number, FieldNumber field) const override
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::vector<RowMark>> ReadMarks(RowMarkKind kind, NamespaceNumber number,
