@@ -39,7 +39,15 @@ struct EngineOptions {
 struct EngineStats {
   uint64_t namespaces = 0;
   uint64_t open_namespaces = 0;
-  uint64_t disk_bytes = 0;
+  uint64_t disk_bytes = 0;       // of the data directory
+  uint64_t disk_free_bytes = 0;  // of the file system that it is on, for this process
+  uint64_t disk_size_bytes = 0;
+};
+
+// A namespace that is open.
+struct OpenNamespace {
+  std::string name;
+  IndexStats index;
 };
 
 // Engine owns the namespaces of one data directory: all that the wire may call. Thread-safe.
@@ -67,6 +75,10 @@ class Engine {
   void SyncAsync(absl::AnyInvocable<void(absl::Status)> done);
 
   EngineStats Stats() const;
+  // Those that are open, in order of name; opens none.
+  std::vector<OpenNamespace> OpenNamespaces() const ABSL_LOCKS_EXCLUDED(mu_);
+  const index::CompactionGate& compactions() const { return compaction_gate_; }
+  storage::StoreStats StoreStats() const { return store_->Stats(); }
 
  private:
   Engine(const EngineOptions& options, std::unique_ptr<storage::DataDirectory> directory,

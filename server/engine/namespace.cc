@@ -137,6 +137,16 @@ absl::StatusOr<NamespaceSchema> SchemaOf(const storage::NamespaceEntry& entry) {
   return schema;
 }
 
+IndexStats& IndexStats::operator+=(const IndexStats& other) {
+  segments += other.segments;
+  live_rows += other.live_rows;
+  dead_rows += other.dead_rows;
+  unindexed_rows += other.unindexed_rows;
+  memory_bytes += other.memory_bytes;
+  file_bytes += other.file_bytes;
+  return *this;
+}
+
 Namespace::Namespace(const storage::NamespaceEntry& entry, NamespaceSchema schema,
                      const NamespaceResources& resources, SegmentSets segments)
     : number_(entry.number),
@@ -587,13 +597,20 @@ absl::Status Namespace::UpdateIndexOptions(std::string_view field_name,
 }
 
 NamespaceStats Namespace::Stats() const {
-  NamespaceStats stats;
+  NamespaceStats stats{.index = StatsOfIndex()};
   stats.records = Count(nullptr, &stats.sequence);
+  return stats;
+}
+
+IndexStats Namespace::StatsOfIndex() const {
+  IndexStats stats;
   for (const auto& set : segments_) {
     for (const index::SegmentInfo& segment : set->Segments()) {
-      ++stats.segments;
-      stats.dead_rows += segment.rows - segment.live_rows;
-      stats.index_memory_bytes += segment.memory_bytes;
+      stats += {.segments = 1,
+                .live_rows = segment.live_rows,
+                .dead_rows = segment.rows - segment.live_rows,
+                .memory_bytes = segment.memory_bytes,
+                .file_bytes = segment.file_bytes};
     }
   }
   stats.unindexed_rows = IndexingProgress(next_row()).unindexed_rows;

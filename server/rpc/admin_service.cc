@@ -76,10 +76,10 @@ absl::Status ListSegments(const ServiceContext& context, const CallControl&,
 void EncodeStats(const engine::NamespaceStats& stats, v1::NamespaceStats* out) {
   out->set_records(stats.records);
   out->set_sequence(stats.sequence);
-  out->set_segments(stats.segments);
-  out->set_dead_rows(stats.dead_rows);
-  out->set_unindexed_rows(stats.unindexed_rows);
-  out->set_index_memory_bytes(stats.index_memory_bytes);
+  out->set_segments(stats.index.segments);
+  out->set_dead_rows(stats.index.dead_rows);
+  out->set_unindexed_rows(stats.index.unindexed_rows);
+  out->set_index_memory_bytes(stats.index.memory_bytes);
 }
 
 absl::Status Stats(const ServiceContext& context, const CallControl&,
