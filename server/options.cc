@@ -21,6 +21,7 @@ struct Units {
   size_t wire_memory_mib;
   size_t max_message_mib;
   double drain_seconds;
+  uint64_t slow_query_ms;
   std::string log_level = "info";
 };
 
@@ -94,6 +95,11 @@ void AddLimits(CLI::App* app, Options* options, Units* units) {
       ->envname("VARVE_DRAIN_SECONDS")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
+  app->add_option("--slow-query-ms", units->slow_query_ms,
+                  "Searches that take longer are logged; 0: none")
+      ->envname("VARVE_SLOW_QUERY_MS")
+      ->check(CLI::Range(0, 3'600'000))
+      ->capture_default_str();
   app->add_option("--log-level", units->log_level)
       ->envname("VARVE_LOG_LEVEL")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
@@ -105,7 +111,8 @@ Units ToUnits(const Options& options) {
           .read_budget_mib = options.read_budget_bytes / kMiB,
           .wire_memory_mib = options.wire_memory_bytes / kMiB,
           .max_message_mib = options.max_message_bytes / kMiB,
-          .drain_seconds = absl::ToDoubleSeconds(options.drain)};
+          .drain_seconds = absl::ToDoubleSeconds(options.drain),
+          .slow_query_ms = static_cast<uint64_t>(absl::ToInt64Milliseconds(options.slow_query))};
 }
 
 void FromUnits(const Units& units, Options* options) {
@@ -114,6 +121,8 @@ void FromUnits(const Units& units, Options* options) {
   options->wire_memory_bytes = units.wire_memory_mib * kMiB;
   options->max_message_bytes = units.max_message_mib * kMiB;
   options->drain = absl::Seconds(units.drain_seconds);
+  options->slow_query =
+      units.slow_query_ms == 0 ? absl::InfiniteDuration() : absl::Milliseconds(units.slow_query_ms);
   options->log_level = *ParseLogLevel(units.log_level);
 }
 

@@ -57,6 +57,7 @@ class StoredColumns {
   StoredColumns& operator=(const StoredColumns&) = delete;
 
   const std::vector<std::string_view>& ids() const { return ids_; }
+  uint64_t vector_bytes() const { return vector_bytes_; }
   void SetColumns(storage::Commit* commit) const {
     commit->ids = ids_;
     commit->fields = fields_;
@@ -77,12 +78,14 @@ class StoredColumns {
       const size_t end = column.has_offsets ? column.offsets[row + 1] : begin + 1;
       vectors_[i].push_back(
           stored.bytes.substr(begin * vector_bytes, (end - begin) * vector_bytes));
+      vector_bytes_ += vectors_[i].back().size();
     }
     fields_.push_back({.field = static_cast<storage::FieldNumber>(field - schema.fields.begin()),
                        .vectors = vectors_[i]});
   }
 
   std::vector<std::string_view> ids_;
+  uint64_t vector_bytes_ = 0;
   std::vector<std::string> widened_;
   std::vector<std::vector<std::string_view>> vectors_;
   std::vector<storage::FieldColumn> fields_;
@@ -247,6 +250,7 @@ absl::StatusOr<WriteResult> Namespace::Upsert(const RecordsView& records, OnErro
   }
   WriteResult result{.sequence = state_.sequence,
                      .records_written = batch.rows.size(),
+                     .vector_bytes = columns.vector_bytes(),
                      .superseded_rows = std::move(batch.superseded),
                      .row_errors = std::move(batch.errors)};
   if (batch.rows.empty() && producer_batch.producer.empty()) return result;

@@ -118,7 +118,9 @@ class ServerImpl final : public Server {
                  .calls = &calls_,
                  .read_pool = &read_pool_,
                  .write_pool = &write_pool_,
+                 .metrics = &metrics_,
                  .max_message_bytes = options.max_message_bytes,
+                 .slow_query = options.slow_query,
                  .start_time = absl::Now()} {}
 
   ~ServerImpl() override {
@@ -148,6 +150,8 @@ class ServerImpl final : public Server {
     return absl::OkStatus();
   }
 
+  const ServerMetrics& metrics() const override { return metrics_; }
+  const Admission& admission() const override { return admission_; }
   int port() const override { return port_; }
   bool serving() const override { return !calls_.draining(); }
 
@@ -169,6 +173,7 @@ class ServerImpl final : public Server {
 
  private:
   const absl::Duration drain_;
+  ServerMetrics metrics_;
   CallTracker calls_;
   // Destroyed from the last to the first: gRPC and its calls, then the threads that run what is
   // left of their work, then the budgets whose shares that work holds.

@@ -6,6 +6,8 @@
 #include "absl/status/statusor.h"
 #include "server/engine/engine.h"
 #include "server/options.h"
+#include "server/rpc/admission.h"
+#include "server/rpc/server_metrics.h"
 
 namespace varve::server {
 
@@ -19,6 +21,10 @@ class Server {
                                                        engine::Engine* engine);
   // Drains first, if nobody has.
   virtual ~Server() = default;
+
+  // What its calls have done, and what they hold.
+  virtual const ServerMetrics& metrics() const = 0;
+  virtual const Admission& admission() const = 0;
 
   // The port listened on.
   virtual int port() const = 0;

@@ -8,6 +8,7 @@
 #include "server/engine/engine.h"
 #include "server/rpc/admission.h"
 #include "server/rpc/call_tracker.h"
+#include "server/rpc/server_metrics.h"
 
 namespace varve::server {
 
@@ -20,8 +21,11 @@ struct ServiceContext {
   // one, writes on the other, so that neither waits behind the other's queue.
   ThreadPool* read_pool;
   ThreadPool* write_pool;
+  ServerMetrics* metrics;
   // Limit of messages in both directions.
   size_t max_message_bytes;
+  // Searches that take longer are logged; InfiniteDuration: none.
+  absl::Duration slow_query;
   absl::Time start_time;
 };
 
