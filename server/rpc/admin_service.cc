@@ -1,16 +1,15 @@
 #include "server/rpc/admin_service.h"
 
 #include <grpcpp/support/byte_buffer.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
 #include <string>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
+#include "server/process_stats.h"
 #include "server/rpc/indexing_rate.h"
 #include "server/rpc/unary_call.h"
 #include "server/version.h"
@@ -42,15 +41,6 @@ google::protobuf::Duration EncodeDuration(absl::Duration duration) {
   out.set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &duration));
   out.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration)));
   return out;
-}
-
-// 0 when the kernel does not tell.
-uint64_t ResidentBytes() {
-  std::ifstream statm("/proc/self/statm");
-  uint64_t total_pages = 0;
-  uint64_t resident_pages = 0;
-  if (!(statm >> total_pages >> resident_pages)) return 0;
-  return resident_pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
 absl::Status ListSegments(const ServiceContext& context, const CallControl&,
@@ -92,7 +82,7 @@ absl::Status Stats(const ServiceContext& context, const CallControl&,
   response->set_version(std::string(kVersion));
   *response->mutable_uptime() = EncodeDuration(absl::Now() - context.start_time);
   response->set_namespaces(stats.namespaces);
-  response->set_resident_bytes(ResidentBytes());
+  response->set_resident_bytes(ReadProcessStats().resident_bytes);
   response->set_disk_bytes(stats.disk_bytes);
   return absl::OkStatus();
 }

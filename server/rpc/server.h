@@ -6,10 +6,11 @@
 #include "absl/status/statusor.h"
 #include "server/engine/engine.h"
 #include "server/options.h"
-#include "server/rpc/admission.h"
-#include "server/rpc/server_metrics.h"
 
 namespace varve::server {
+
+struct Admission;
+struct ServerMetrics;
 
 // The gRPC side of varved: the services, health and reflection on one port, and the threads that do
 // their work. Thread-safe.
