@@ -95,7 +95,6 @@ class Call : public Reactor,
   }
 
   void OnDone() final {
-    metrics_.Close();
     context_.calls->Remove(this);
     Released();
     self_.reset();

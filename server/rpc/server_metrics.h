@@ -28,9 +28,8 @@ class MethodMetrics {
   void Conclude(absl::StatusCode code, absl::Duration duration) {
     ended_[static_cast<size_t>(code)].Add();
     duration_.Observe(duration);
+    open_.End();
   }
-  // Nothing is left of it.
-  void Close() { open_.End(); }
 
   bool streams() const { return streams_; }
   const InFlight& open() const { return open_; }
