@@ -1,4 +1,4 @@
-"""The dashboard, the alerts and the documents speak of metrics that a server has, and of all of them."""
+"""The dashboard, the alerts and the documents speak of metrics that a server has, and of all."""
 
 import json
 import re
@@ -48,7 +48,7 @@ def metrics(tmp_path_factory) -> Metrics:
 
 
 def rules() -> dict[str, dict[str, str]]:
-    """Each alert's keys, those of labels and annotations included; values as they stand in the file."""
+    """The keys of each alert, of its labels and annotations too; values as they stand in the file."""
     found = {}
     for text in re.split(r"^      - (?=alert:)", ALERTS, flags=re.MULTILINE)[1:]:
         text = FOLDED.sub(lambda folded: " ".join(folded[1].split()) + "\n", text)
