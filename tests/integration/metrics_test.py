@@ -3,6 +3,7 @@
 import collections
 import json
 import threading
+import time
 
 import grpc
 import numpy as np
@@ -263,6 +264,43 @@ def test_an_open_stream_and_what_it_holds_are_seen_while_it_is_open(varved):
             metrics = scrape(varved)
             assert metrics.value("varve_streams_open", method="IngestService.Ingest") == 1
             assert calls(metrics).get(("IngestService.Ingest", "OK")) is None
+
+
+def test_memory_and_disk_are_told(varved):
+    vectors = random_vectors(10, 20_000, DIMENSION)
+    began = time.time()
+    with Api(varved.address) as api:
+        api.create("a", DIMENSION)
+        before = scrape(varved)
+        for first in range(0, 20_000, 5_000):
+            api.upsert("a", range(first, first + 5_000), vectors[first : first + 5_000])
+        api.wait_indexed("a")
+        metrics = scrape(varved)
+        memory = metrics.by("component", "varve_memory_bytes")
+        assert memory["index"] >= 20_000 * ROW_BYTES
+        assert memory["memtables"] >= 20_000 * ROW_BYTES
+        assert memory["index"] == api.stats("a").namespace.index_memory_bytes
+        held = metrics.by("state", "varve_allocator_bytes")
+        assert memory["index"] < held["allocated"] <= held["active"] <= held["resident"]
+        resident = metrics.value("process_resident_memory_bytes")
+        assert resident > before.value("process_resident_memory_bytes")
+        assert 0 < metrics.value("varve_memory_mapped_file_bytes") < resident
+        assert metrics.by("kind", "varve_store_disk_bytes")["log"] >= 20_000 * ROW_BYTES
+        assert metrics.value("varve_mapped_segment_bytes") == 0
+        api.flush("a")
+        flushed = scrape(varved)
+    sealed = flushed.value("varve_mapped_segment_bytes")
+    assert sealed == flushed.value("varve_namespace_index_file_bytes", namespace="a")
+    assert sealed >= 20_000 * ROW_BYTES
+    assert flushed.by("component", "varve_memory_bytes")["index"] < memory["index"] / 2
+    used = flushed.value("varve_data_directory_bytes")
+    assert used >= before.value("varve_data_directory_bytes") + sealed
+    assert 0 < flushed.value("varve_disk_free_bytes") < flushed.value("varve_disk_size_bytes")
+    assert used < flushed.value("varve_disk_size_bytes")
+    cpu = "process_cpu_seconds_total"
+    assert flushed.value(cpu) > before.value(cpu)
+    assert began - 600 < flushed.value("process_start_time_seconds") < time.time() + 2
+    assert 0 < flushed.value("process_open_fds") < flushed.value("process_max_fds")
 
 
 def test_histograms_are_well_formed_and_families_are_described(varved):
