@@ -1,5 +1,5 @@
 // varved: the Varve server. Opens the data directory, serves, and drains on SIGTERM or SIGINT.
-// `varved check` verifies a data directory instead.
+// `varved check` verifies a data directory instead, `varved adopt` takes namespaces into one.
 
 #include <pthread.h>
 #include <signal.h>
@@ -22,6 +22,7 @@
 #include "base/mutex.h"
 #include "base/status_macros.h"
 #include "base/str_cat.h"
+#include "server/adopt_command.h"
 #include "server/check_command.h"
 #include "server/engine/engine.h"
 #include "server/http_server.h"
@@ -163,6 +164,7 @@ absl::Status Serve(const Options& options, StopSignals* signals) {
 
 int Main(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == "check") return RunCheck(argc - 1, argv + 1);
+  if (argc > 1 && std::string_view(argv[1]) == "adopt") return RunAdopt(argc - 1, argv + 1);
   const ParsedOptions parsed = ParseOptions(argc, argv);
   if (!parsed.options.has_value()) return parsed.exit_code;
   SetLogLevel(parsed.options->log_level);

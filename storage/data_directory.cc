@@ -81,6 +81,13 @@ absl::StatusOr<std::optional<uint64_t>> FindVersion(const std::string& path) {
   return std::nullopt;
 }
 
+absl::Status CheckExists(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::exists(StrCat(path, "/", kFormatFile), error)) return absl::OkStatus();
+  return absl::NotFoundError(
+      StrCat(path, ": is not a Varve data directory: it has no ", kFormatFile, " file"));
+}
+
 absl::Status LockedByAnother(const std::string& path, const std::string& lock_path) {
   std::string holder;
   if (auto content = ReadSmallFile(lock_path, kLockFileBytesMax); content.ok()) {
@@ -129,14 +136,30 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(const std::st
 
 absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::OpenExisting(
     const std::string& path) {
-  std::error_code error;
-  if (!std::filesystem::exists(StrCat(path, "/", kFormatFile), error)) {
-    return absl::NotFoundError(
-        StrCat(path, ": is not a Varve data directory: it has no ", kFormatFile, " file"));
-  }
+  VARVE_RETURN_IF_ERROR(CheckExists(path));
   return Open(path);
 }
 
-DataDirectory::~DataDirectory() { close(lock_fd_); }
+absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::OpenToRead(const std::string& path) {
+  VARVE_RETURN_IF_ERROR(CheckExists(path));
+  const std::string lock_path = StrCat(path, "/", kLockFile);
+  FileDescriptor lock(open(lock_path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!lock.valid() && errno != ENOENT) return SystemError(errno, lock_path, "open");
+  if (lock.valid() && flock(lock.get(), LOCK_SH | LOCK_NB) != 0) {
+    return LockedByAnother(path, lock_path);
+  }
+  VARVE_ASSIGN_OR_RETURN(const std::optional<uint64_t> version, FindVersion(path));
+  if (version != kFormatVersion) {
+    return absl::FailedPreconditionError(
+        StrCat(path, ": the directory has format version ", version.value_or(0),
+               ", to be read it must have ", kFormatVersion,
+               "; start this Varve on it once, which brings it up to that"));
+  }
+  return absl::WrapUnique(new DataDirectory(path, lock.Release()));
+}
+
+DataDirectory::~DataDirectory() {
+  if (lock_fd_ >= 0) close(lock_fd_);
+}
 
 }  // namespace varve::storage

@@ -13,6 +13,7 @@ namespace varve::storage {
 //   LOCK       held (flock) while a server has it open, with that server's process id as text
 //   records/   the record store
 //   segments/  sealed segments: a directory for each namespace, named by its number
+//   snapshots/ copies of the others, by name, each as of one moment
 // The class owns the lock and gives it back when destroyed.
 class DataDirectory {
  public:
@@ -28,6 +29,9 @@ class DataDirectory {
   static absl::StatusOr<std::unique_ptr<DataDirectory>> Open(const std::string& path);
   // The same, but never creates one. NotFound: there is none.
   static absl::StatusOr<std::unique_ptr<DataDirectory>> OpenExisting(const std::string& path);
+  // One that is only read: others may read it at the same time, and nothing is written to it, which may be
+  // on a read-only file system. FailedPrecondition: as Open, and of an older version. NotFound.
+  static absl::StatusOr<std::unique_ptr<DataDirectory>> OpenToRead(const std::string& path);
   ~DataDirectory();
   DataDirectory(const DataDirectory&) = delete;
   DataDirectory& operator=(const DataDirectory&) = delete;
@@ -35,12 +39,13 @@ class DataDirectory {
   const std::string& path() const { return path_; }
   std::string records_path() const { return path_ + "/records"; }
   std::string segments_path() const { return path_ + "/segments"; }
+  std::string snapshots_path() const { return path_ + "/snapshots"; }
 
  private:
   DataDirectory(std::string path, int lock_fd) : path_(std::move(path)), lock_fd_(lock_fd) {}
 
   const std::string path_;
-  const int lock_fd_;
+  const int lock_fd_;  // -1: opened to read, and nobody ever had it open to write
 };
 
 }  // namespace varve::storage

@@ -1,10 +1,13 @@
 #include "storage/database.h"
 
+#include <cstdarg>
 #include <filesystem>
 
 #include "absl/memory/memory.h"
 #include "base/status_macros.h"
 #include "base/str_cat.h"
+#include "rocksdb/env.h"
+#include "rocksdb/utilities/checkpoint.h"
 #include "storage/files.h"
 #include "storage/rocks_status.h"
 
@@ -12,6 +15,13 @@ namespace varve::storage {
 namespace {
 
 constexpr size_t kReadaheadBytes = size_t{1} << 20;
+
+// RocksDB's own log is a file in the directory, which is not to be written to.
+class NoLog final : public rocksdb::Logger {
+ public:
+  using Logger::Logv;
+  void Logv(const char* /*format*/, va_list /*arguments*/) override {}
+};
 
 rocksdb::Slice ToSlice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 
@@ -66,6 +76,25 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& dire
       new Database(directory, std::unique_ptr<rocksdb::DB>(db), handles, std::move(mark)));
   VARVE_RETURN_IF_ERROR(database->CheckRecovered());
   return database;
+}
+
+absl::StatusOr<std::unique_ptr<Database>> Database::OpenToRead(const std::string& directory,
+                                                               const RecordStoreOptions& options) {
+  if (!std::filesystem::exists(StrCat(directory, "/CURRENT"))) {
+    return absl::NotFoundError(StrCat(directory, ": holds no record store"));
+  }
+  rocksdb::DBOptions db_options = DatabaseOptions(options);
+  db_options.create_if_missing = false;
+  db_options.info_log = std::make_shared<NoLog>();
+  rocksdb::DB* db = nullptr;
+  std::vector<rocksdb::ColumnFamilyHandle*> opened;
+  VARVE_RETURN_IF_ERROR(FromRocks(
+      rocksdb::DB::OpenForReadOnly(db_options, directory, ColumnFamilies(options), &opened, &db),
+      directory, "open the database to read"));
+  Handles handles;
+  std::copy(opened.begin(), opened.end(), handles.begin());
+  return absl::WrapUnique(
+      new Database(directory, std::unique_ptr<rocksdb::DB>(db), handles, /*mark=*/nullptr));
 }
 
 Database::Database(std::string directory, std::unique_ptr<rocksdb::DB> db, const Handles& handles,
@@ -159,6 +188,16 @@ std::unique_ptr<Walk> Database::NewWalk(Family family, Snapshot snapshot, std::s
 absl::Status Database::Flush() {
   const std::vector<rocksdb::ColumnFamilyHandle*> families(handles_.begin(), handles_.end());
   return FromRocks(db_->Flush(rocksdb::FlushOptions(), families), directory_, "flush");
+}
+
+absl::Status Database::Checkpoint(const std::string& directory) const {
+  rocksdb::Checkpoint* made = nullptr;
+  VARVE_RETURN_IF_ERROR(
+      FromRocks(rocksdb::Checkpoint::Create(db_.get(), &made), directory_, "prepare a checkpoint"));
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
+  // RocksDB wants it absolute.
+  const std::string absolute = std::filesystem::absolute(directory).lexically_normal().string();
+  return FromRocks(checkpoint->CreateCheckpoint(absolute), directory, "write a checkpoint");
 }
 
 absl::Status Database::Compact(Family family, std::string_view begin, std::string_view end,

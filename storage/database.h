@@ -37,6 +37,7 @@ class Batch {
   void Delete(Family family, std::string_view key);
   // [begin, end)
   void DeleteRange(Family family, std::string_view begin, std::string_view end);
+  size_t bytes() const { return batch_.GetDataSize(); }
 
  private:
   friend class Database;
@@ -109,6 +110,9 @@ class Database {
   // Opens or creates it. DataLoss: the log is damaged before the point up to which it was synced.
   static absl::StatusOr<std::unique_ptr<Database>> Open(const std::string& directory,
                                                         const RecordStoreOptions& options);
+  // Opens it and writes nothing: what would is an error. NotFound: there is none.
+  static absl::StatusOr<std::unique_ptr<Database>> OpenToRead(const std::string& directory,
+                                                              const RecordStoreOptions& options);
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
@@ -134,6 +138,9 @@ class Database {
   // Writes what is in memory to tables, so that the log may go: a start has nothing to replay.
   absl::Status Flush();
 
+  // A copy as of one moment in `directory`, which must not exist: hard links where it can.
+  absl::Status Checkpoint(const std::string& directory) const;
+
   // Rewrites [begin, end) without what has been deleted from it; returns early once `stop` is true.
   absl::Status Compact(Family family, std::string_view begin, std::string_view end,
                        std::atomic<bool>* stop);
@@ -154,8 +161,8 @@ class Database {
 
   const std::string directory_;
   const std::unique_ptr<rocksdb::DB> db_;
-  const Handles handles_;  // owned; destroyed before db_
-  const std::unique_ptr<SyncedMark> mark_;
+  const Handles handles_;                   // owned; destroyed before db_
+  const std::unique_ptr<SyncedMark> mark_;  // null when opened to read
 };
 
 }  // namespace varve::storage

@@ -90,6 +90,22 @@ class SystemFileSystem final : public FileSystem {
         std::string_view(static_cast<const char*>(memory), size));
   }
 
+  absl::Status LinkOrCopy(const std::string& from, const std::string& to) override {
+    if (link(from.c_str(), to.c_str()) == 0) return absl::OkStatus();
+    // Another file system, or one without links; or a file that is not ours.
+    if (errno != EXDEV && errno != EPERM && errno != EMLINK && errno != EOPNOTSUPP) {
+      return FileError(errno, from, StrCat("link to ", to));
+    }
+    VARVE_ASSIGN_OR_RETURN(const auto source, Map(from));
+    VARVE_ASSIGN_OR_RETURN(const auto copy, Create(to));
+    for (std::string_view rest = source->bytes(); !rest.empty();) {
+      const std::string_view piece = rest.substr(0, kBufferBytes);
+      VARVE_RETURN_IF_ERROR(copy->Append(piece));
+      rest.remove_prefix(piece.size());
+    }
+    return copy->Sync();
+  }
+
   absl::Status Rename(const std::string& from, const std::string& to) override {
     if (std::rename(from.c_str(), to.c_str()) == 0) return absl::OkStatus();
     return FileError(errno, from, StrCat("rename to ", to));

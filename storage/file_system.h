@@ -42,6 +42,9 @@ class FileSystem {
   // Replaces what is there.
   virtual absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::string& path) = 0;
   virtual absl::StatusOr<std::shared_ptr<const MappedFile>> Map(const std::string& path) = 0;
+  // Gives a file that will not change any more a second name; a copy of it, where that cannot be. `to`
+  // must not exist. It survives power loss once its directory is synced.
+  virtual absl::Status LinkOrCopy(const std::string& from, const std::string& to) = 0;
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
   virtual absl::Status Remove(const std::string& path) = 0;
   // Makes a directory whose parent exists; OK when it is there already.

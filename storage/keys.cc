@@ -13,6 +13,7 @@ namespace {
 
 constexpr char kNextNamespaceTag = 'n';
 constexpr char kNamespaceTag = 'N';
+constexpr char kImportTag = 'a';
 constexpr char kCommitStateTag = 'c';
 constexpr char kManifestTag = 'm';
 constexpr char kProducerTag = 'p';
@@ -51,6 +52,10 @@ std::string NextNamespaceKey() { return MetaKey(kStoreItself, kNextNamespaceTag,
 
 std::string NamespaceKey(std::string_view name) {
   return MetaKey(kStoreItself, kNamespaceTag, name);
+}
+
+std::string ImportKey(NamespaceNumber number) {
+  return MetaKey(kStoreItself, kImportTag, View(BigEndian(number)));
 }
 
 std::string CommitStateKey(NamespaceNumber number) { return MetaKey(number, kCommitStateTag, ""); }
@@ -93,6 +98,8 @@ std::string NamespaceBegin(NamespaceNumber number) { return std::string(View(Big
 
 std::string NamespaceKeyPrefix() { return NamespaceKey(""); }
 
+std::string ImportKeyPrefix() { return MetaKey(kStoreItself, kImportTag, ""); }
+
 std::string NextNamespaceValue(NamespaceNumber next) { return std::string(View(BigEndian(next))); }
 
 std::string NamespaceValue(NamespaceNumber number, std::string_view schema) {
@@ -116,6 +123,14 @@ std::string AttributesValue(int64_t expires_at, std::string_view attributes) {
 
 std::string RowValue(uint64_t sequence, std::string_view id) {
   return StrCat(View(BigEndian(sequence)), id);
+}
+
+absl::StatusOr<NamespaceNumber> ParseImportKey(std::string_view key) {
+  const size_t prefix = ImportKeyPrefix().size();
+  if (key.size() != prefix + sizeof(NamespaceNumber)) {
+    return WrongLength("the whole", key, key.size(), StrCat(prefix + sizeof(NamespaceNumber)));
+  }
+  return LoadBigEndian<NamespaceNumber>(key.data() + prefix);
 }
 
 absl::StatusOr<std::string_view> ParseNamespaceKey(std::string_view key) {

@@ -19,6 +19,7 @@ namespace varve::storage {
 //   family   key                                            value
 //   meta     u32 0, 'n'                                     u32 number the next namespace gets
 //   meta     u32 0, 'N', name                               u32 namespace, schema
+//   meta     u32 0, 'a', u32 namespace                      empty: it is being imported
 //   meta     u32 namespace, 'c'                             u64 sequence, u64 next_row, u8 id_type
 //   meta     u32 namespace, 'm' [, u16 field]               manifest (storage/manifest.h)
 //   meta     u32 namespace, 'p', producer                   u64 batch
@@ -46,6 +47,7 @@ inline constexpr size_t kVectorKeyBytes = kRowKeyBytes + 2;
 
 std::string NextNamespaceKey();
 std::string NamespaceKey(std::string_view name);
+std::string ImportKey(NamespaceNumber number);
 std::string CommitStateKey(NamespaceNumber number);
 std::string ManifestKey(NamespaceNumber number, FieldNumber field);
 std::string ProducerKey(NamespaceNumber number, std::string_view producer);
@@ -59,8 +61,9 @@ std::string MarkKey(NamespaceNumber number, uint64_t row, FieldNumber field);
 
 // [NamespaceBegin(n), NamespaceBegin(n + 1)) holds every key of namespace n, in every family.
 std::string NamespaceBegin(NamespaceNumber number);
-// What all keys that NamespaceKey makes begin with.
+// What all keys that NamespaceKey makes begin with, and those that ImportKey makes.
 std::string NamespaceKeyPrefix();
+std::string ImportKeyPrefix();
 
 std::string NextNamespaceValue(NamespaceNumber next);
 std::string NamespaceValue(NamespaceNumber number, std::string_view schema);
@@ -83,6 +86,8 @@ struct RowValueParts {
 
 // The name in a key that begins with NamespaceKeyPrefix().
 absl::StatusOr<std::string_view> ParseNamespaceKey(std::string_view key);
+// The number in a key that begins with ImportKeyPrefix().
+absl::StatusOr<NamespaceNumber> ParseImportKey(std::string_view key);
 // The id in a key of the family `ids`.
 absl::StatusOr<std::string_view> ParseIdKey(std::string_view key);
 // The row in a key of the family `rows` or `attributes`.

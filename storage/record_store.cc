@@ -314,6 +314,41 @@ class RowCursor final : public RecordStore::Cursor {
   Ahead vectors_ahead_, metadata_ahead_;
 };
 
+// Import writes about so much at a time.
+constexpr size_t kImportBatchBytes = size_t{4} << 20;
+
+// Goes through all families, one after the other.
+class RocksNamespaceImage final : public NamespaceImage {
+ public:
+  RocksNamespaceImage(const Database* db, NamespaceNumber number)
+      : db_(*db), number_(number), snapshot_(db->TakeSnapshot()) {}
+
+  absl::StatusOr<bool> Next(Entry* entry) override {
+    while (true) {
+      if (walk_ == nullptr) {
+        if (family_ == kFamilyCount) return false;
+        walk_ = db_.NewWalk(static_cast<Family>(family_), snapshot_, NamespaceBegin(number_),
+                            NamespaceBegin(number_ + 1));
+      }
+      VARVE_ASSIGN_OR_RETURN(const bool more, walk_->Next());
+      if (more) break;
+      walk_ = nullptr;
+      ++family_;
+    }
+    *entry = {.family = family_,
+              .key = walk_->key().substr(kNamespacePrefixBytes),
+              .value = walk_->value()};
+    return true;
+  }
+
+ private:
+  const Database& db_;
+  const NamespaceNumber number_;
+  const Snapshot snapshot_;
+  size_t family_ = 0;
+  std::unique_ptr<Walk> walk_;
+};
+
 // RecordStore over a Database: what a commit, a namespace and a record are in keys and values.
 // Thread-safe.
 class RocksRecordStore final : public RecordStore {
@@ -333,6 +368,21 @@ class RocksRecordStore final : public RecordStore {
       ABSL_LOCKS_EXCLUDED(namespaces_mu_);
   absl::StatusOr<NamespaceEntry> ReadNamespace(std::string_view name) const override;
   absl::StatusOr<std::vector<NamespaceEntry>> ListNamespaces() const override;
+
+  // Removes what imports that were cut short have left. Called before anything else.
+  absl::Status RemoveLeftImports();
+  absl::Status Checkpoint(const std::string& directory) override {
+    return db_->Checkpoint(directory);
+  }
+  absl::StatusOr<std::unique_ptr<NamespaceImage>> TakeImage(NamespaceNumber number) const override {
+    return std::make_unique<RocksNamespaceImage>(db_.get(), number);
+  }
+  absl::StatusOr<NamespaceNumber> BeginImport() override ABSL_LOCKS_EXCLUDED(namespaces_mu_);
+  absl::Status Import(NamespaceNumber number, NamespaceImage* image,
+                      const CallControl& control) override;
+  absl::Status FinishImport(NamespaceNumber number, std::string_view name,
+                            std::string_view schema) override ABSL_LOCKS_EXCLUDED(namespaces_mu_);
+  absl::Status AbandonImport(NamespaceNumber number) override;
 
   absl::Status Write(const Commit& commit) override;
   void SyncAsync(absl::AnyInvocable<void(absl::Status)> done) override {
@@ -374,6 +424,8 @@ class RocksRecordStore final : public RecordStore {
  private:
   absl::StatusOr<NamespaceNumber> TakeNamespaceNumber(Batch* batch)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(namespaces_mu_);
+  // AlreadyExists if there is a namespace of that name.
+  absl::Status CheckNameFree(std::string_view name) const;
   // NotFound unless `name` is the namespace with this number.
   absl::Status CheckNamespace(NamespaceNumber number, std::string_view name) const;
   absl::StatusOr<CommitState> ReadCommitState(NamespaceNumber number) const;
@@ -427,17 +479,20 @@ absl::StatusOr<CommitState> RocksRecordStore::ReadCommitState(NamespaceNumber nu
   return ParseCommitStateValue(key, *value);
 }
 
+absl::Status RocksRecordStore::CheckNameFree(std::string_view name) const {
+  VARVE_ASSIGN_OR_RETURN(const std::optional<std::string> present,
+                         db_->Get(Family::kMeta, NamespaceKey(name)));
+  if (!present.has_value()) return absl::OkStatus();
+  return absl::AlreadyExistsError(StrCat("namespace \"", name, "\" exists already"));
+}
+
 absl::StatusOr<NamespaceNumber> RocksRecordStore::CreateNamespace(std::string_view name,
                                                                   std::string_view schema) {
   MutexLock lock(&namespaces_mu_);
-  const std::string key = NamespaceKey(name);
-  VARVE_ASSIGN_OR_RETURN(const std::optional<std::string> present, db_->Get(Family::kMeta, key));
-  if (present.has_value()) {
-    return absl::AlreadyExistsError(StrCat("namespace \"", name, "\" exists already"));
-  }
+  VARVE_RETURN_IF_ERROR(CheckNameFree(name));
   Batch batch = db_->NewBatch();
   VARVE_ASSIGN_OR_RETURN(const NamespaceNumber number, TakeNamespaceNumber(&batch));
-  batch.Put(Family::kMeta, key, NamespaceValue(number, schema));
+  batch.Put(Family::kMeta, NamespaceKey(name), NamespaceValue(number, schema));
   batch.Put(Family::kMeta, CommitStateKey(number), CommitStateValue(CommitState()));
   VARVE_RETURN_IF_ERROR(db_->WriteSynced(std::move(batch)));
   return number;
@@ -452,16 +507,21 @@ absl::Status RocksRecordStore::UpdateSchema(NamespaceNumber number, std::string_
   return db_->WriteSynced(std::move(batch));
 }
 
+// All that is stored under a namespace's number.
+void DeleteContents(NamespaceNumber number, Batch* batch) {
+  const std::string begin = NamespaceBegin(number);
+  const std::string end = NamespaceBegin(number + 1);
+  batch->DeleteRange(Family::kMeta, begin, end);
+  for (const Family family : kRecordFamilies) batch->DeleteRange(family, begin, end);
+}
+
 absl::Status RocksRecordStore::DropNamespace(NamespaceNumber number, std::string_view name) {
   MutexLock lock(&namespaces_mu_);
   VARVE_RETURN_IF_ERROR(CheckNamespace(number, name));
   VARVE_ASSIGN_OR_RETURN(const CommitState state, ReadCommitState(number));
-  const std::string begin = NamespaceBegin(number);
-  const std::string end = NamespaceBegin(number + 1);
   Batch batch = db_->NewBatch();
   batch.Delete(Family::kMeta, NamespaceKey(name));
-  batch.DeleteRange(Family::kMeta, begin, end);
-  for (const Family family : kRecordFamilies) batch.DeleteRange(family, begin, end);
+  DeleteContents(number, &batch);
   VARVE_RETURN_IF_ERROR(db_->WriteSynced(std::move(batch)));
   if (state.next_row > kReclaimRowsMin) {
     reclaimer_.Schedule([this, number] { Reclaim(number); });
@@ -512,6 +572,70 @@ absl::StatusOr<std::vector<NamespaceEntry>> RocksRecordStore::ListNamespaces() c
     VARVE_ASSIGN_OR_RETURN(entries[i].state, ParseCommitStateValue(state_keys[i], states.view(i)));
   }
   return entries;
+}
+
+absl::Status RocksRecordStore::RemoveLeftImports() {
+  std::vector<NamespaceNumber> numbers;
+  {
+    std::string end = ImportKeyPrefix();
+    ++end.back();
+    const auto walk =
+        db_->NewWalk(Family::kMeta, db_->TakeSnapshot(), ImportKeyPrefix(), std::move(end));
+    while (true) {
+      VARVE_ASSIGN_OR_RETURN(const bool more, walk->Next());
+      if (!more) break;
+      VARVE_ASSIGN_OR_RETURN(const NamespaceNumber number, ParseImportKey(walk->key()));
+      numbers.push_back(number);
+    }
+  }
+  for (const NamespaceNumber number : numbers) VARVE_RETURN_IF_ERROR(AbandonImport(number));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<NamespaceNumber> RocksRecordStore::BeginImport() {
+  MutexLock lock(&namespaces_mu_);
+  Batch batch = db_->NewBatch();
+  VARVE_ASSIGN_OR_RETURN(const NamespaceNumber number, TakeNamespaceNumber(&batch));
+  batch.Put(Family::kMeta, ImportKey(number), "");
+  VARVE_RETURN_IF_ERROR(db_->WriteSynced(std::move(batch)));
+  return number;
+}
+
+absl::Status RocksRecordStore::Import(NamespaceNumber number, NamespaceImage* image,
+                                      const CallControl& control) {
+  const std::string prefix = NamespaceBegin(number);
+  for (bool more = true; more;) {
+    VARVE_RETURN_IF_ERROR(control.Check());
+    Batch batch = db_->NewBatch(kImportBatchBytes);
+    while (batch.bytes() < kImportBatchBytes) {
+      NamespaceImage::Entry entry;
+      VARVE_ASSIGN_OR_RETURN(more, image->Next(&entry));
+      if (!more) break;
+      batch.Put(static_cast<Family>(entry.family), StrCat(prefix, entry.key), entry.value);
+    }
+    VARVE_RETURN_IF_ERROR(db_->Write(std::move(batch)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RocksRecordStore::FinishImport(NamespaceNumber number, std::string_view name,
+                                            std::string_view schema) {
+  MutexLock lock(&namespaces_mu_);
+  VARVE_RETURN_IF_ERROR(CheckNameFree(name));
+  VARVE_RETURN_IF_ERROR(ReadCommitState(number).status());  // it was imported whole
+  Batch batch = db_->NewBatch();
+  batch.Put(Family::kMeta, NamespaceKey(name), NamespaceValue(number, schema));
+  batch.Delete(Family::kMeta, ImportKey(number));
+  return db_->WriteSynced(std::move(batch));
+}
+
+absl::Status RocksRecordStore::AbandonImport(NamespaceNumber number) {
+  Batch batch = db_->NewBatch();
+  DeleteContents(number, &batch);
+  batch.Delete(Family::kMeta, ImportKey(number));
+  VARVE_RETURN_IF_ERROR(db_->WriteSynced(std::move(batch)));
+  reclaimer_.Schedule([this, number] { Reclaim(number); });
+  return absl::OkStatus();
 }
 
 absl::Status CheckCommit(const Commit& commit) {
@@ -709,6 +833,14 @@ absl::StatusOr<uint64_t> RocksRecordStore::ProducerPosition(NamespaceNumber numb
 absl::StatusOr<std::unique_ptr<RecordStore>> RecordStore::Open(const std::string& directory,
                                                                const RecordStoreOptions& options) {
   VARVE_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(directory, options));
+  auto store = std::make_unique<RocksRecordStore>(std::move(db));
+  VARVE_RETURN_IF_ERROR(store->RemoveLeftImports());
+  return store;
+}
+
+absl::StatusOr<std::unique_ptr<RecordStore>> RecordStore::OpenToRead(
+    const std::string& directory, const RecordStoreOptions& options) {
+  VARVE_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::OpenToRead(directory, options));
   return std::make_unique<RocksRecordStore>(std::move(db));
 }
 

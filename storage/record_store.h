@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "base/call_control.h"
 
 namespace varve::storage {
 
@@ -125,6 +126,22 @@ struct ForgottenMarks {
   uint64_t sequence = ~uint64_t{0};
 };
 
+// Everything the store keeps of one namespace, as of one moment, in no order that matters. Not
+// thread-safe; must not outlive the store.
+class NamespaceImage {
+ public:
+  // One key, without the namespace's number, and its value. Valid until the next call of Next().
+  struct Entry {
+    size_t family = 0;  // the store's own number of the kind of data
+    std::string_view key;
+    std::string_view value;
+  };
+
+  virtual ~NamespaceImage() = default;
+  // False at the end.
+  virtual absl::StatusOr<bool> Next(Entry* entry) = 0;
+};
+
 // The last row number there can be.
 inline constexpr uint64_t kLastRow = ~uint64_t{0} - 1;
 
@@ -163,6 +180,10 @@ class RecordStore {
   // Opens or creates the database in `directory`.
   static absl::StatusOr<std::unique_ptr<RecordStore>> Open(const std::string& directory,
                                                            const RecordStoreOptions& options);
+  // Opens the database in `directory` without writing anything there. Reads, images and cursors only.
+  // NotFound: there is none.
+  static absl::StatusOr<std::unique_ptr<RecordStore>> OpenToRead(const std::string& directory,
+                                                                 const RecordStoreOptions& options);
   virtual ~RecordStore() = default;
 
   // --- Namespaces. Durable (fsynced) when they return. ---
@@ -181,6 +202,27 @@ class RecordStore {
   virtual absl::StatusOr<NamespaceEntry> ReadNamespace(std::string_view name) const = 0;
   // All namespaces, in order of name.
   virtual absl::StatusOr<std::vector<NamespaceEntry>> ListNamespaces() const = 0;
+
+  // --- Copies. ---
+
+  // A copy of the whole store as of one moment, in `directory`, which must not exist; its parent must.
+  // Shares the files that will not change any more (hard links), so it takes little time and space.
+  // Survives power loss when it returns, but for the name of `directory`.
+  virtual absl::Status Checkpoint(const std::string& directory) = 0;
+
+  virtual absl::StatusOr<std::unique_ptr<NamespaceImage>> TakeImage(
+      NamespaceNumber number) const = 0;
+  // Gives out the number of a namespace that is to be copied from another store. It is nobody's until
+  // FinishImport: what a crash leaves of it is removed when the store is opened.
+  virtual absl::StatusOr<NamespaceNumber> BeginImport() = 0;
+  // Writes an image under that number. Cancelled, DeadlineExceeded.
+  virtual absl::Status Import(NamespaceNumber number, NamespaceImage* image,
+                              const CallControl& control) = 0;
+  // Makes it a namespace, durable with all that was imported. AlreadyExists.
+  virtual absl::Status FinishImport(NamespaceNumber number, std::string_view name,
+                                    std::string_view schema) = 0;
+  // Removes what was imported, instead of FinishImport.
+  virtual absl::Status AbandonImport(NamespaceNumber number) = 0;
 
   // --- Writing. ---
 

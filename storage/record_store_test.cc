@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -65,6 +66,8 @@ constexpr RowRange kAllRows = {1, kLastRow};
 // A store with one namespace of two records, x and y, and access to the bytes under it.
 class StoredBytesTest : public testing::Test {
  protected:
+  const TemporaryDirectory directory_;
+
   StoredBytesTest() {
     auto store = Open();
     number_ = store->CreateNamespace("a", "schema").value();
@@ -147,8 +150,6 @@ class StoredBytesTest : public testing::Test {
     change(&batch);
     ASSERT_TRUE((*db)->Write(std::move(batch)).ok());
   }
-
-  const TemporaryDirectory directory_;
 };
 
 TEST_F(StoredBytesTest, ADeletedRecordLeavesNoKeyButATombstoneInEachField) {
@@ -395,6 +396,81 @@ TEST(RecordStoreTest, DroppingALargeNamespaceGivesItsDiskSpaceBack) {
   ASSERT_TRUE(store->DropNamespace(number, "large").ok());
   // Without anyone doing anything more. The test's own limit ends a wait that would be in vain.
   while (BytesOf(directory.path(), ".blob") > 0) std::this_thread::yield();
+}
+
+// All keys under a number.
+size_t CountKeys(const RecordStore& store, NamespaceNumber number) {
+  const auto image = store.TakeImage(number);
+  NamespaceImage::Entry entry;
+  size_t keys = 0;
+  while (image.ok() && *(*image)->Next(&entry)) ++keys;
+  return keys;
+}
+
+TEST_F(StoredBytesTest, AnImportedNamespaceIsTheOneItWasTakenFrom) {
+  const auto store = Open();
+  const TemporaryDirectory other_directory;
+  auto other = RecordStore::Open(other_directory.path(), {}).value();
+  ASSERT_TRUE(other->CreateNamespace("first", "").ok());
+  const NamespaceNumber number = other->BeginImport().value();
+  EXPECT_NE(number, number_);
+  const auto image = store->TakeImage(number_).value();
+  ASSERT_TRUE(other->Import(number, image.get(), CallControl()).ok());
+  EXPECT_THAT(*other->ListNamespaces(), SizeIs(1));
+  ASSERT_TRUE(other->FinishImport(number, "b", "schema of b").ok());
+  EXPECT_EQ(CountKeys(*other, number), CountKeys(*store, number_));
+
+  other.reset();
+  other = RecordStore::Open(other_directory.path(), {}).value();
+  const NamespaceEntry entry = other->ReadNamespace("b").value();
+  EXPECT_EQ(entry.number, number);
+  EXPECT_EQ(entry.schema, "schema of b");
+  EXPECT_EQ(entry.state.sequence, store->ReadNamespace("a")->state.sequence);
+  const std::vector<std::string_view> ids = {"x", "y"};
+  const auto wanted = store->ReadRecords(number_, ids, kEverything).value();
+  const auto found = other->ReadRecords(number, ids, kEverything).value();
+  ASSERT_THAT(found, SizeIs(2));
+  for (size_t i = 0; i < ids.size(); ++i) {
+    ASSERT_TRUE(found[i].has_value());
+    EXPECT_EQ(found[i]->vectors, wanted[i]->vectors);
+    EXPECT_EQ(found[i]->attributes, wanted[i]->attributes);
+    EXPECT_EQ(found[i]->expires_at, wanted[i]->expires_at);
+  }
+}
+
+TEST_F(StoredBytesTest, AnImportThatWasCutShortIsGoneWhenTheStoreIsOpened) {
+  auto store = Open();
+  const NamespaceNumber number = store->BeginImport().value();
+  ASSERT_TRUE(store->Import(number, store->TakeImage(number_)->get(), CallControl()).ok());
+  EXPECT_GT(CountKeys(*store, number), 0u);
+  const size_t keys = CountKeys(*store, number_);
+  store.reset();
+  store = Open();
+  EXPECT_EQ(CountKeys(*store, number), 0u);
+  EXPECT_EQ(CountKeys(*store, number_), keys);
+  EXPECT_NE(store->BeginImport().value(), number) << "numbers are not given out twice";
+  EXPECT_TRUE(absl::IsDataLoss(store->FinishImport(number, "b", ""))) << "nothing was imported";
+}
+
+TEST_F(StoredBytesTest, AStoreThatIsOpenedToReadWritesNothing) {
+  { const auto store = Open(); }
+  const auto listing = [&] {
+    std::set<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(directory_.path())) {
+      names.insert(entry.path().filename().string() + " " +
+                   std::to_string(entry.is_regular_file() ? entry.file_size() : 0));
+    }
+    return names;
+  };
+  const auto before = listing();
+  {
+    const auto store = RecordStore::OpenToRead(directory_.path(), {});
+    ASSERT_TRUE(store.ok()) << store.status();
+    EXPECT_THAT(*(*store)->ListNamespaces(), SizeIs(1));
+    EXPECT_FALSE((*store)->CreateNamespace("b", "").ok());
+  }
+  EXPECT_EQ(listing(), before);
+  EXPECT_TRUE(absl::IsNotFound(RecordStore::OpenToRead("/nowhere", {}).status()));
 }
 
 }  // namespace

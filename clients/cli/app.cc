@@ -59,6 +59,7 @@ void AddEverything(CLI::App& app, Session& session, Action* chosen) {
   AddSegments(app, chosen);
   AddFlush(app, chosen);
   AddCompact(app, chosen);
+  AddSnapshot(app, chosen);
   AddStats(app, chosen);
   AddBuildIndex(app, chosen);
   AddConvert(app, chosen);

@@ -224,7 +224,7 @@ class FieldCheck {
         directory_(std::move(directory)),
         store_(*store),
         findings_(*findings),
-        files_(storage::FileSystem::System(), store, entry.number, number, directory_) {
+        files_(storage::FileSystem::System(), store, &removals_, entry.number, number, directory_) {
     auto manifest = files_.ReadManifest();
     if (!manifest.ok()) {
       manifest_damaged_ = true;
@@ -304,6 +304,7 @@ class FieldCheck {
   const std::string directory_;
   storage::RecordStore& store_;
   Findings& findings_;
+  Mutex removals_;  // nobody else is there
   SegmentFiles files_;
   std::optional<SegmentAudit> audit_;
   std::vector<storage::RowMark> tombstones_;
@@ -441,11 +442,8 @@ void FindDirectoriesLeft(const std::string& segments, const std::set<std::string
 
 // Checks all namespaces. With `repaired`, gives up what is damaged and adds the names of those
 // whose index is to be made anew.
-absl::StatusOr<CheckReport> Check(const std::string& path, std::vector<std::string>* repaired) {
-  VARVE_ASSIGN_OR_RETURN(const auto directory, storage::DataDirectory::OpenExisting(path));
-  VARVE_ASSIGN_OR_RETURN(
-      const auto store,
-      storage::RecordStore::Open(directory->records_path(), storage::RecordStoreOptions()));
+absl::StatusOr<CheckReport> Check(const storage::DataDirectory& directory,
+                                  storage::RecordStore* store, std::vector<std::string>* repaired) {
   VARVE_ASSIGN_OR_RETURN(const auto entries, store->ListNamespaces());
   CheckReport report;
   std::set<std::string> known;
@@ -453,15 +451,23 @@ absl::StatusOr<CheckReport> Check(const std::string& path, std::vector<std::stri
     for (const std::string& name : FieldDirectories(entry, StrCat(entry.number))) {
       known.insert(name);
     }
-    NamespaceCheck check(entry, StrCat(directory->segments_path(), "/", entry.number), store.get(),
+    NamespaceCheck check(entry, SegmentDirectory(directory.segments_path(), entry.number), store,
                          &report);
     check.Run();
     if (repaired == nullptr || !check.NeedsRepair()) continue;
     VARVE_RETURN_IF_ERROR(check.GiveUp());
     repaired->push_back(entry.name);
   }
-  FindDirectoriesLeft(directory->segments_path(), known, &report);
+  FindDirectoriesLeft(directory.segments_path(), known, &report);
   return report;
+}
+
+absl::StatusOr<CheckReport> OpenAndCheck(const std::string& path,
+                                         std::vector<std::string>* repaired) {
+  VARVE_ASSIGN_OR_RETURN(const auto directory, storage::DataDirectory::OpenExisting(path));
+  VARVE_ASSIGN_OR_RETURN(const auto store,
+                         storage::RecordStore::Open(directory->records_path(), {}));
+  return Check(*directory, store.get(), repaired);
 }
 
 // Opens a namespace, which indexes what no segment stands for, and waits until that is in files.
@@ -475,12 +481,19 @@ absl::Status MakeAnew(const Engine& engine, const std::string& name) {
 }  // namespace
 
 absl::StatusOr<CheckReport> CheckDataDirectory(const std::string& path) {
-  return Check(path, /*repaired=*/nullptr);
+  return OpenAndCheck(path, /*repaired=*/nullptr);
+}
+
+absl::StatusOr<CheckReport> CheckSnapshot(const std::string& path) {
+  VARVE_ASSIGN_OR_RETURN(const auto directory, storage::DataDirectory::OpenToRead(path));
+  VARVE_ASSIGN_OR_RETURN(const auto store,
+                         storage::RecordStore::OpenToRead(directory->records_path(), {}));
+  return Check(*directory, store.get(), /*repaired=*/nullptr);
 }
 
 absl::StatusOr<CheckReport> RepairDataDirectory(const std::string& path) {
   std::vector<std::string> repaired;
-  VARVE_ASSIGN_OR_RETURN(CheckReport report, Check(path, &repaired));
+  VARVE_ASSIGN_OR_RETURN(CheckReport report, OpenAndCheck(path, &repaired));
   if (repaired.empty()) return report;
   VARVE_ASSIGN_OR_RETURN(const auto engine, Engine::Open({.data_dir = path}));
   absl::Status status;

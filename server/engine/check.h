@@ -34,6 +34,9 @@ struct CheckReport {
 // NotFound: there is no data directory. Else the errors of DataDirectory::Open and RecordStore::Open.
 absl::StatusOr<CheckReport> CheckDataDirectory(const std::string& path);
 
+// The same of one that is only read, such as a snapshot: it may be on a read-only file system.
+absl::StatusOr<CheckReport> CheckSnapshot(const std::string& path);
+
 // Checks, and then makes anew all index that is damaged, from the records. Damaged files are put aside
 // as NAME.damaged. Returns what was found before.
 absl::StatusOr<CheckReport> RepairDataDirectory(const std::string& path);

@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "base/str_cat.h"
+#include "storage/files.h"
 
 namespace varve::engine {
 namespace {
@@ -27,12 +28,23 @@ absl::Status NoSuchNamespace(std::string_view name) {
   return absl::NotFoundError(StrCat("there is no namespace \"", name, "\""));
 }
 
+// Those of all fields of a namespace.
+absl::Status LinkAllSegments(storage::FileSystem* files, const storage::NamespaceEntry& entry,
+                             const std::string& from, const std::string& to) {
+  const auto sources = FieldDirectories(entry, from), targets = FieldDirectories(entry, to);
+  for (size_t i = 0; i < sources.size(); ++i) {
+    VARVE_RETURN_IF_ERROR(LinkSegments(files, sources[i], targets[i]));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 Engine::Engine(const EngineOptions& options, std::unique_ptr<storage::DataDirectory> directory,
                std::unique_ptr<storage::RecordStore> store)
     : directory_(std::move(directory)),
       store_(std::move(store)),
+      snapshots_(storage::FileSystem::System(), directory_->snapshots_path()),
       compaction_gate_(kCompactions),
       index_pool_("varve-index", ThreadsOrCores(options.index_threads), kIndexNiceness),
       search_pool_("varve-search", ThreadsOrCores(options.search_threads)),
@@ -72,6 +84,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& option
 absl::Status Engine::FindNamespaces() {
   VARVE_ASSIGN_OR_RETURN(const auto entries, store_->ListNamespaces());
   VARVE_RETURN_IF_ERROR(RemoveOrphanDirectories(entries));
+  VARVE_RETURN_IF_ERROR(snapshots_.RemoveLeftovers());
   MutexLock lock(&mu_);
   for (const storage::NamespaceEntry& entry : entries) {
     namespaces_.emplace(entry.name, std::make_shared<NamespaceSlot>(entry.name, resources_));
@@ -121,17 +134,18 @@ absl::Status Engine::RemoveOrphanDirectories(
   return absl::OkStatus();
 }
 
+absl::Status Engine::CheckNameFree(std::string_view name) const {
+  MutexLock lock(&mu_);
+  if (!namespaces_.contains(name)) return absl::OkStatus();
+  return absl::AlreadyExistsError(StrCat("namespace \"", name, "\" exists already"));
+}
+
 absl::StatusOr<NamespaceSchema> Engine::CreateNamespace(NamespaceSchema schema) {
   VARVE_RETURN_IF_ERROR(ValidateSchema(schema));
   // To the microsecond, as the store keeps it.
   schema.create_time = absl::FromUnixMicros(absl::ToUnixMicros(absl::Now()));
   MutexLock ddl_lock(&ddl_mu_);
-  {
-    MutexLock lock(&mu_);
-    if (namespaces_.contains(schema.name)) {
-      return absl::AlreadyExistsError(StrCat("namespace \"", schema.name, "\" exists already"));
-    }
-  }
+  VARVE_RETURN_IF_ERROR(CheckNameFree(schema.name));
   storage::NamespaceEntry entry{.name = schema.name, .schema = SerializeSchema(schema)};
   VARVE_ASSIGN_OR_RETURN(entry.number, store_->CreateNamespace(entry.name, entry.schema));
   auto slot = std::make_shared<NamespaceSlot>(schema.name, resources_);
@@ -186,12 +200,136 @@ absl::Status Engine::DeleteNamespace(std::string_view name) {
   }
   if (slot != nullptr) slot->Delete();
   VARVE_RETURN_IF_ERROR(store_->DropNamespace(entry->number, name));
+  RemoveSegments(*entry, entry->number);
+  return absl::OkStatus();
+}
+
+void Engine::RemoveSegments(const storage::NamespaceEntry& entry, storage::NamespaceNumber number) {
+  MutexLock lock(resources_.removals.get());
   // What is left behind when this fails is removed at the next start.
   for (const std::string& directory :
-       FieldDirectories(*entry, SegmentDirectory(resources_, entry->number))) {
+       FieldDirectories(entry, SegmentDirectory(resources_.segments_directory, number))) {
     resources_.files->RemoveDirectory(directory).IgnoreError();
   }
-  return absl::OkStatus();
+}
+
+absl::StatusOr<SnapshotInfo> Engine::CreateSnapshot(const std::string& name,
+                                                    const std::string& only_namespace,
+                                                    const CallControl& control) {
+  if (only_namespace.empty()) {
+    return snapshots_.Create(name, "",
+                             [&](const std::string& path) { return WriteSnapshot(path); });
+  }
+  const auto entry = store_->ReadNamespace(only_namespace);
+  if (absl::IsNotFound(entry.status())) return NoSuchNamespace(only_namespace);
+  VARVE_RETURN_IF_ERROR(entry.status());
+  return snapshots_.Create(name, only_namespace, [&](const std::string& path) {
+    return WriteSnapshotOf(*entry, path, control);
+  });
+}
+
+absl::StatusOr<std::vector<SnapshotInfo::Part>> Engine::WriteSnapshot(const std::string& path) {
+  storage::FileSystem& files = *resources_.files;
+  VARVE_ASSIGN_OR_RETURN(const auto made, storage::DataDirectory::Open(path));
+  VARVE_RETURN_IF_ERROR(files.CreateDirectory(made->segments_path()));
+  {
+    // The manifests in the copied store name files that are there until we are done. Files that they do
+    // not name yet are linked as well; whoever opens the copy removes them.
+    MutexLock lock(resources_.removals.get());
+    VARVE_RETURN_IF_ERROR(store_->Checkpoint(made->records_path()));
+    VARVE_ASSIGN_OR_RETURN(const auto names, files.List(resources_.segments_directory));
+    for (const std::string& name : names) {
+      VARVE_RETURN_IF_ERROR(LinkSegments(&files, StrCat(resources_.segments_directory, "/", name),
+                                         StrCat(made->segments_path(), "/", name)));
+    }
+  }
+  VARVE_RETURN_IF_ERROR(files.SyncDirectory(made->segments_path()));
+  VARVE_RETURN_IF_ERROR(files.SyncDirectory(path));
+  VARVE_ASSIGN_OR_RETURN(const auto copy,
+                         storage::RecordStore::OpenToRead(made->records_path(), {}));
+  VARVE_ASSIGN_OR_RETURN(const auto entries, copy->ListNamespaces());
+  std::vector<SnapshotInfo::Part> parts;
+  for (const storage::NamespaceEntry& entry : entries) {
+    parts.push_back({entry.name, entry.state.sequence});
+  }
+  return parts;
+}
+
+absl::StatusOr<std::vector<SnapshotInfo::Part>> Engine::WriteSnapshotOf(
+    const storage::NamespaceEntry& entry, const std::string& path, const CallControl& control) {
+  storage::FileSystem& files = *resources_.files;
+  VARVE_ASSIGN_OR_RETURN(const auto made, storage::DataDirectory::Open(path));
+  VARVE_ASSIGN_OR_RETURN(const auto copy, storage::RecordStore::Open(made->records_path(), {}));
+  VARVE_ASSIGN_OR_RETURN(const storage::NamespaceNumber number, copy->BeginImport());
+  VARVE_RETURN_IF_ERROR(files.CreateDirectory(made->segments_path()));
+  std::unique_ptr<storage::NamespaceImage> image;
+  {
+    MutexLock lock(resources_.removals.get());
+    VARVE_ASSIGN_OR_RETURN(image, store_->TakeImage(entry.number));
+    VARVE_RETURN_IF_ERROR(LinkAllSegments(
+        &files, entry, SegmentDirectory(resources_.segments_directory, entry.number),
+        SegmentDirectory(made->segments_path(), number)));
+  }
+  VARVE_RETURN_IF_ERROR(files.SyncDirectory(made->segments_path()));
+  VARVE_RETURN_IF_ERROR(files.SyncDirectory(path));
+  VARVE_RETURN_IF_ERROR(copy->Import(number, image.get(), control));
+  VARVE_RETURN_IF_ERROR(copy->FinishImport(number, entry.name, entry.schema));
+  VARVE_RETURN_IF_ERROR(copy->Flush());
+  VARVE_ASSIGN_OR_RETURN(const storage::NamespaceEntry copied, copy->ReadNamespace(entry.name));
+  return std::vector<SnapshotInfo::Part>{{entry.name, copied.state.sequence}};
+}
+
+absl::StatusOr<NamespaceSchema> Engine::AdoptNamespace(const std::string& data_dir,
+                                                       const std::string& name,
+                                                       const std::string& as,
+                                                       const CallControl& control) {
+  VARVE_ASSIGN_OR_RETURN(const auto from, storage::DataDirectory::OpenToRead(data_dir));
+  VARVE_ASSIGN_OR_RETURN(const auto records,
+                         storage::RecordStore::OpenToRead(from->records_path(), {}));
+  const auto entry = records->ReadNamespace(name);
+  if (absl::IsNotFound(entry.status())) {
+    return absl::NotFoundError(StrCat("there is no namespace \"", name, "\" in ", data_dir));
+  }
+  VARVE_RETURN_IF_ERROR(entry.status());
+  VARVE_ASSIGN_OR_RETURN(NamespaceSchema schema, SchemaOf(*entry));
+  schema.name = as;
+  VARVE_RETURN_IF_ERROR(ValidateSchema(schema));
+  VARVE_RETURN_IF_ERROR(CheckNameFree(as));
+
+  VARVE_ASSIGN_OR_RETURN(const storage::NamespaceNumber number, store_->BeginImport());
+  const auto adopt = [&]() -> absl::Status {
+    storage::FileSystem& files = *resources_.files;
+    VARVE_RETURN_IF_ERROR(storage::CreateDirectories(resources_.segments_directory));
+    VARVE_RETURN_IF_ERROR(LinkAllSegments(&files, *entry,
+                                          SegmentDirectory(from->segments_path(), entry->number),
+                                          SegmentDirectory(resources_.segments_directory, number)));
+    VARVE_RETURN_IF_ERROR(files.SyncDirectory(resources_.segments_directory));
+    VARVE_ASSIGN_OR_RETURN(const auto image, records->TakeImage(entry->number));
+    VARVE_RETURN_IF_ERROR(store_->Import(number, image.get(), control));
+    MutexLock ddl_lock(&ddl_mu_);
+    VARVE_RETURN_IF_ERROR(CheckNameFree(as));
+    VARVE_RETURN_IF_ERROR(store_->FinishImport(number, as, SerializeSchema(schema)));
+    auto slot = std::make_shared<NamespaceSlot>(as, resources_);
+    MutexLock lock(&mu_);
+    namespaces_.emplace(as, std::move(slot));
+    return absl::OkStatus();
+  };
+  if (absl::Status status = adopt(); !status.ok()) {
+    store_->AbandonImport(number).IgnoreError();  // else at the next start
+    RemoveSegments(*entry, number);
+    return status;
+  }
+  return schema;
+}
+
+absl::StatusOr<std::vector<std::string>> NamespacesIn(const std::string& data_dir) {
+  VARVE_ASSIGN_OR_RETURN(const auto from, storage::DataDirectory::OpenToRead(data_dir));
+  VARVE_ASSIGN_OR_RETURN(const auto records,
+                         storage::RecordStore::OpenToRead(from->records_path(), {}));
+  VARVE_ASSIGN_OR_RETURN(const auto entries, records->ListNamespaces());
+  std::vector<std::string> names;
+  for (const storage::NamespaceEntry& entry : entries) names.push_back(entry.name);
+  return names;
 }
 
 void Engine::SyncAsync(absl::AnyInvocable<void(absl::Status)> done) {
@@ -208,6 +346,10 @@ EngineStats Engine::Stats() const {
   std::error_code ignored;
   for (std::filesystem::recursive_directory_iterator it(directory_->path(), ignored), end;
        it != end; it.increment(ignored)) {
+    // Snapshots share most of their files with what is counted already.
+    if (it.depth() == 0 && it->path() == directory_->snapshots_path()) {
+      it.disable_recursion_pending();
+    }
     const uintmax_t size = it->is_regular_file(ignored) ? it->file_size(ignored) : 0;
     if (!ignored) stats.disk_bytes += size;
   }

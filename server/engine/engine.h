@@ -14,12 +14,14 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/call_control.h"
 #include "base/mutex.h"
 #include "base/thread_pool.h"
 #include "server/engine/namespace.h"
 #include "server/engine/namespace_slot.h"
 #include "server/engine/recovery.h"
 #include "server/engine/schema.h"
+#include "server/engine/snapshots.h"
 #include "storage/data_directory.h"
 #include "storage/record_store.h"
 
@@ -74,6 +76,25 @@ class Engine {
   // come close together share one fsync. `done` must be brief: it runs on the sync thread.
   void SyncAsync(absl::AnyInvocable<void(absl::Status)> done);
 
+  // --- Copies. See Snapshots. ---
+
+  // Of all namespaces, or of one, as of one moment between the call and the return: every commit up to
+  // it is in the snapshot, and none after it. Writes and searches go on. That of one namespace takes as
+  // long as copying its records.
+  // InvalidArgument, AlreadyExists, NotFound (the namespace), Cancelled, DeadlineExceeded.
+  absl::StatusOr<SnapshotInfo> CreateSnapshot(const std::string& name,
+                                              const std::string& only_namespace,
+                                              const CallControl& control);
+  Snapshots& snapshots() { return snapshots_; }
+
+  // Makes a namespace of this engine out of one in another data directory, or a snapshot, that nobody
+  // writes to: its records are copied, its segments' files linked (or copied), nothing is built. On
+  // return it is durable; before, nothing of it is to be seen. Returns the schema under its new name.
+  // NotFound: the directory, or the namespace in it; AlreadyExists; InvalidArgument: `as` is no name.
+  absl::StatusOr<NamespaceSchema> AdoptNamespace(const std::string& data_dir,
+                                                 const std::string& name, const std::string& as,
+                                                 const CallControl& control);
+
   EngineStats Stats() const;
   // Those that are open, in order of name; opens none.
   std::vector<OpenNamespace> OpenNamespaces() const ABSL_LOCKS_EXCLUDED(mu_);
@@ -85,9 +106,14 @@ class Engine {
          std::unique_ptr<storage::RecordStore> store);
 
   absl::Status FindNamespaces();
+  absl::Status CheckNameFree(std::string_view name) const ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<std::vector<SnapshotInfo::Part>> WriteSnapshot(const std::string& path);
+  absl::StatusOr<std::vector<SnapshotInfo::Part>> WriteSnapshotOf(
+      const storage::NamespaceEntry& entry, const std::string& path, const CallControl& control);
   std::vector<std::shared_ptr<NamespaceSlot>> Slots() const ABSL_LOCKS_EXCLUDED(mu_);
   // Deletes expired records and closes idle namespaces now and then.
   void Sweep() ABSL_LOCKS_EXCLUDED(mu_);
+  void RemoveSegments(const storage::NamespaceEntry& entry, storage::NamespaceNumber number);
   // Removes what a crash left of the segments of namespaces that are gone.
   absl::Status RemoveOrphanDirectories(const std::vector<storage::NamespaceEntry>& entries) const;
 
@@ -95,6 +121,7 @@ class Engine {
   // before the store.
   const std::unique_ptr<storage::DataDirectory> directory_;
   const std::unique_ptr<storage::RecordStore> store_;
+  Snapshots snapshots_;
   index::CompactionGate compaction_gate_;
   ThreadPool index_pool_;
   ThreadPool search_pool_;
@@ -110,6 +137,9 @@ class Engine {
   CondVar stop_sweeping_;
   std::thread sweeper_;
 };
+
+// The names of the namespaces in a data directory that nobody writes to, in order. NotFound.
+absl::StatusOr<std::vector<std::string>> NamespacesIn(const std::string& data_dir);
 
 }  // namespace varve::engine
 

@@ -72,8 +72,9 @@ class RecordReader {
 
 }  // namespace
 
-std::string SegmentDirectory(const NamespaceResources& resources, storage::NamespaceNumber number) {
-  return StrCat(resources.segments_directory, "/", number);
+std::string SegmentDirectory(const std::string& segments_directory,
+                             storage::NamespaceNumber number) {
+  return StrCat(segments_directory, "/", number);
 }
 
 std::string FieldDirectory(const std::string& segment_directory, storage::FieldNumber field) {
@@ -98,8 +99,8 @@ absl::StatusOr<std::shared_ptr<index::SegmentSet>> RecoverSegmentSet(
   const FieldSchema& field = schema.fields[number];
   const index::VectorSpace space(field.metric, field.dimension, field.element_type);
   auto files = std::make_unique<SegmentFiles>(
-      resources.files, resources.store, entry.number, number,
-      FieldDirectory(SegmentDirectory(resources, entry.number), number));
+      resources.files, resources.store, resources.removals.get(), entry.number, number,
+      FieldDirectory(SegmentDirectory(resources.segments_directory, entry.number), number));
   VARVE_ASSIGN_OR_RETURN(SegmentFiles::Found found, files->Open(space));
   auto set = index::SegmentSet::Create(space, field.index, resources.index, std::move(files));
   const storage::CommitState& state = entry.state;

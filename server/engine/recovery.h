@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/mutex.h"
 #include "base/thread_pool.h"
 #include "index/segment_set.h"
 #include "server/engine/schema.h"
@@ -20,6 +21,8 @@ namespace varve::engine {
 struct NamespaceResources {
   storage::RecordStore* store = nullptr;
   storage::FileSystem* files = nullptr;
+  // Held while segment files are removed, and by whoever links those that there are.
+  std::shared_ptr<Mutex> removals = std::make_shared<Mutex>();
   std::string segments_directory;  // each namespace has one of its number in there
   index::IndexResources index;
   ThreadPool* search_pool = nullptr;
@@ -28,7 +31,8 @@ struct NamespaceResources {
 
 // Where the sealed segments of a namespace lie, and those of one of its fields: the default field's are in
 // the namespace's directory itself.
-std::string SegmentDirectory(const NamespaceResources& resources, storage::NamespaceNumber number);
+std::string SegmentDirectory(const std::string& segments_directory,
+                             storage::NamespaceNumber number);
 std::string FieldDirectory(const std::string& segment_directory, storage::FieldNumber field);
 // Those of all fields; of a namespace whose schema cannot be read, as if it had as many as there may be.
 std::vector<std::string> FieldDirectories(const storage::NamespaceEntry& entry,

@@ -56,6 +56,8 @@ class FileSink final : public index::ByteSink {
 
 }  // namespace
 
+bool SegmentFiles::IsSegment(std::string_view name) { return name.ends_with(kSuffix); }
+
 std::string SegmentFiles::Path(uint64_t segment_id) const {
   return StrCat(directory_, "/", FileName(segment_id));
 }
@@ -199,6 +201,7 @@ absl::StatusOr<std::vector<std::string>> SegmentFiles::Unnamed() const {
 
 absl::Status SegmentFiles::RemoveOrphans() {
   VARVE_ASSIGN_OR_RETURN(const std::vector<std::string> names, FindUnnamed());
+  MutexLock lock(&removals_);
   for (const std::string& name : names) {
     if (std::string_view(name).ends_with(kDamagedSuffix)) continue;
     VARVE_RETURN_IF_ERROR(files_.Remove(StrCat(directory_, "/", name)));
@@ -252,6 +255,7 @@ absl::Status SegmentFiles::WriteFile(uint64_t id, Writer write) {
 }
 
 void SegmentFiles::RemoveFile(uint64_t segment_id) {
+  MutexLock lock(&removals_);
   files_.Remove(Path(segment_id)).IgnoreError();  // an orphan, removed at the next opening
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -37,14 +38,19 @@ class SegmentFiles final : public index::SegmentStorage {
     uint64_t next_segment_id = 1;
   };
 
-  // All must outlive the object. `directory` need not exist; its parent's parent must.
-  SegmentFiles(storage::FileSystem* files, storage::RecordStore* store,
+  // All must outlive the object. `directory` need not exist; its parent's parent must. Whoever holds
+  // `removals` finds every file that a manifest named since: none is removed meanwhile.
+  SegmentFiles(storage::FileSystem* files, storage::RecordStore* store, Mutex* removals,
                storage::NamespaceNumber number, storage::FieldNumber field, std::string directory)
       : files_(*files),
         store_(*store),
+        removals_(*removals),
         number_(number),
         field_(field),
         directory_(std::move(directory)) {}
+
+  // Whether this is the name of a segment's file, whole.
+  static bool IsSegment(std::string_view name);
 
   // Opens what the manifest names and removes what it does not. A file that is missing or damaged is
   // put aside as NAME.damaged and its rows become uncovered: they are indexed anew from the record
@@ -93,6 +99,7 @@ class SegmentFiles final : public index::SegmentStorage {
 
   storage::FileSystem& files_;
   storage::RecordStore& store_;
+  Mutex& removals_;  // taken after mu_
   // OK, with the history read: what died and what was changed since the file was written.
   absl::Status ReadHistory(const storage::SegmentRecord& record,
                            const index::SealedSegment& segment) const;

@@ -39,6 +39,9 @@ class FillableFileSystem final : public storage::FileSystem {
   absl::StatusOr<std::shared_ptr<const storage::MappedFile>> Map(const std::string& path) override {
     return system_.Map(path);
   }
+  absl::Status LinkOrCopy(const std::string& from, const std::string& to) override {
+    return system_.LinkOrCopy(from, to);
+  }
   absl::Status Rename(const std::string& from, const std::string& to) override {
     return system_.Rename(from, to);
   }

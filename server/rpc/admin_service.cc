@@ -11,6 +11,7 @@
 #include "base/status_macros.h"
 #include "server/process_stats.h"
 #include "server/rpc/indexing_rate.h"
+#include "server/rpc/snapshots.h"
 #include "server/rpc/unary_call.h"
 #include "server/version.h"
 #include "varve/v1/admin_service.grpc.pb.h"
@@ -228,9 +229,13 @@ class WatchIndexingCall final
 };
 
 using Grpc = v1::AdminService;
+using RawSnapshots =
+    Grpc::WithRawCallbackMethod_CreateSnapshot<Grpc::WithRawCallbackMethod_ListSnapshots<
+        Grpc::WithRawCallbackMethod_VerifySnapshot<Grpc::WithRawCallbackMethod_RestoreSnapshot<
+            Grpc::WithRawCallbackMethod_DeleteSnapshot<Grpc::Service>>>>>;
 using RawService = Grpc::WithRawCallbackMethod_ListSegments<Grpc::WithRawCallbackMethod_Flush<
     Grpc::WithRawCallbackMethod_Compact<Grpc::WithRawCallbackMethod_WatchIndexing<
-        Grpc::WithRawCallbackMethod_Stats<Grpc::Service>>>>>;
+        Grpc::WithRawCallbackMethod_Stats<RawSnapshots>>>>>;
 
 // Picks the handler for a call. Thread-safe.
 class AdminServiceImpl final : public RawService {
@@ -265,6 +270,36 @@ class AdminServiceImpl final : public RawService {
                                   grpc::ByteBuffer* response) override {
     return StartFunctionCall({"AdminService.Stats", *rpc, context_}, context_.read_pool, request,
                              response, &server::Stats);
+  }
+  grpc::ServerUnaryReactor* CreateSnapshot(grpc::CallbackServerContext* rpc,
+                                           const grpc::ByteBuffer* request,
+                                           grpc::ByteBuffer* response) override {
+    return StartFunctionCall({"AdminService.CreateSnapshot", *rpc, context_},
+                             context_.snapshot_pool, request, response, &server::CreateSnapshot);
+  }
+  grpc::ServerUnaryReactor* ListSnapshots(grpc::CallbackServerContext* rpc,
+                                          const grpc::ByteBuffer* request,
+                                          grpc::ByteBuffer* response) override {
+    return StartFunctionCall({"AdminService.ListSnapshots", *rpc, context_}, context_.read_pool,
+                             request, response, &server::ListSnapshots);
+  }
+  grpc::ServerUnaryReactor* VerifySnapshot(grpc::CallbackServerContext* rpc,
+                                           const grpc::ByteBuffer* request,
+                                           grpc::ByteBuffer* response) override {
+    return StartFunctionCall({"AdminService.VerifySnapshot", *rpc, context_},
+                             context_.snapshot_pool, request, response, &server::VerifySnapshot);
+  }
+  grpc::ServerUnaryReactor* RestoreSnapshot(grpc::CallbackServerContext* rpc,
+                                            const grpc::ByteBuffer* request,
+                                            grpc::ByteBuffer* response) override {
+    return StartFunctionCall({"AdminService.RestoreSnapshot", *rpc, context_},
+                             context_.snapshot_pool, request, response, &server::RestoreSnapshot);
+  }
+  grpc::ServerUnaryReactor* DeleteSnapshot(grpc::CallbackServerContext* rpc,
+                                           const grpc::ByteBuffer* request,
+                                           grpc::ByteBuffer* response) override {
+    return StartFunctionCall({"AdminService.DeleteSnapshot", *rpc, context_},
+                             context_.snapshot_pool, request, response, &server::DeleteSnapshot);
   }
 
  private:

@@ -113,11 +113,13 @@ class ServerImpl final : public Server {
         read_pool_("varve-read", ThreadsOrCores(options.search_threads)),
         // At least two, so that one slow write does not hold up every other namespace.
         write_pool_("varve-write", std::max<size_t>(2, ThreadsOrCores(0))),
+        snapshot_pool_("varve-snapshot", 1),
         context_{.engine = engine,
                  .admission = &admission_,
                  .calls = &calls_,
                  .read_pool = &read_pool_,
                  .write_pool = &write_pool_,
+                 .snapshot_pool = &snapshot_pool_,
                  .metrics = &metrics_,
                  .max_message_bytes = options.max_message_bytes,
                  .slow_query = options.slow_query,
@@ -180,6 +182,7 @@ class ServerImpl final : public Server {
   Admission admission_;
   ThreadPool read_pool_;
   ThreadPool write_pool_;
+  ThreadPool snapshot_pool_;
   const ServiceContext context_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<grpc::Server> grpc_;

@@ -21,6 +21,7 @@ struct ServiceContext {
   // one, writes on the other, so that neither waits behind the other's queue.
   ThreadPool* read_pool;
   ThreadPool* write_pool;
+  ThreadPool* snapshot_pool;  // one thread: what it does takes long, and one at a time is enough
   ServerMetrics* metrics;
   // Limit of messages in both directions.
   size_t max_message_bytes;

@@ -27,6 +27,18 @@ constexpr size_t kSectorBytes = 512;
 
 std::string ParentOf(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
+// The name in an entry of a set or a map, or in a node taken out of it.
+const std::string& NameOf(const std::string& name) { return name; }
+template <typename File>
+const std::string& NameOf(const std::pair<const std::string, File>& entry) {
+  return entry.first;
+}
+std::string& NameOf(std::set<std::string>::node_type& node) { return node.value(); }
+template <typename Node>
+std::string& NameOf(Node& node) {
+  return node.key();
+}
+
 // The names of `all` in `directory` take the place of those in `stable`.
 template <typename Set, typename NameOf>
 void MakeStable(const Set& all, const std::string& directory, NameOf name, Set* stable) {
@@ -59,12 +71,21 @@ void DiskImage::Apply(const DiskCall& call) {
       files_.at(call.file)->stable_bytes = files_.at(call.file)->bytes;
       break;
     case Kind::kRename: {
+      if (directories_.contains(call.path)) {
+        Move(call.path, call.other_path, &names_);
+        Move(call.path, call.other_path, &directories_);
+        renamed_.emplace_back(call.path, call.other_path);
+        break;
+      }
       auto moved = names_.extract(call.path);
       names_.erase(call.other_path);
       moved.key() = call.other_path;
       names_.insert(std::move(moved));
       break;
     }
+    case Kind::kLink:
+      names_[call.other_path] = names_.at(call.path);
+      break;
     case Kind::kRemove:
       if (names_.erase(call.path) == 0) directories_.erase(call.path);
       break;
@@ -72,6 +93,12 @@ void DiskImage::Apply(const DiskCall& call) {
       directories_.insert(call.path);
       break;
     case Kind::kSyncDirectory:
+      std::erase_if(renamed_, [&](const auto& renamed) {
+        if (ParentOf(renamed.second) != call.path) return false;
+        Move(renamed.first, renamed.second, &stable_names_);
+        Move(renamed.first, renamed.second, &stable_directories_);
+        return true;
+      });
       MakeStable(
           names_, call.path, [](const auto& entry) { return entry.first; }, &stable_names_);
       MakeStable(
@@ -79,6 +106,20 @@ void DiskImage::Apply(const DiskCall& call) {
       break;
     case Kind::kFailed:
       break;
+  }
+}
+
+template <typename Entries>
+void DiskImage::Move(const std::string& from, const std::string& to, Entries* entries) {
+  std::vector<std::string> inside;
+  for (const auto& entry : *entries) {
+    const std::string& path = NameOf(entry);
+    if (path == from || path.starts_with(from + "/")) inside.push_back(path);
+  }
+  for (const std::string& path : inside) {
+    auto moved = entries->extract(path);
+    NameOf(moved) = to + path.substr(from.size());
+    entries->insert(std::move(moved));
   }
 }
 
@@ -129,6 +170,15 @@ struct Recorder {
   bool Concerns(std::string_view path) const {
     return !root.empty() && path.size() > root.size() && path.substr(0, root.size()) == root &&
            path[root.size()] == '/' && !path.ends_with("/LOG");
+  }
+  // A file has another name now, or a directory and all that is in it.
+  void Rename(const std::string& from, const std::string& to) {
+    std::map<std::string, uint64_t> renamed;
+    for (const auto& [path, file] : files) {
+      const bool inside = path == from || path.starts_with(from + "/");
+      if (path != to) renamed[inside ? to + path.substr(from.size()) : path] = file;
+    }
+    files = std::move(renamed);
   }
   // Runs a call that changes something and records it if it worked.
   template <typename Run>
@@ -233,10 +283,19 @@ int Rename(const char* from, const char* to) {
   if (!r.Concerns(old_path)) return static_cast<int>(run());
   const int64_t result =
       r.Change({.kind = DiskCall::Kind::kRename, .path = old_path, .other_path = path}, run);
-  if (result == 0) {
-    r.files[path] = r.files.at(old_path);
-    r.files.erase(old_path);
-  }
+  if (result == 0) r.Rename(old_path, path);
+  return static_cast<int>(result);
+}
+
+int Link(const char* from, const char* to) {
+  Recorder& r = recorder();
+  const std::lock_guard lock(r.mu);
+  const auto run = [&] { return syscall(SYS_link, from, to); };
+  const std::string old_path = Resolve(r, AT_FDCWD, from), path = Resolve(r, AT_FDCWD, to);
+  if (!r.Concerns(old_path)) return static_cast<int>(run());
+  const int64_t result =
+      r.Change({.kind = DiskCall::Kind::kLink, .path = old_path, .other_path = path}, run);
+  if (result == 0) r.files[path] = r.files.at(old_path);
   return static_cast<int>(result);
 }
 
@@ -379,6 +438,7 @@ int usleep(useconds_t microseconds) {
 }
 
 int rename(const char* from, const char* to) noexcept { return varve::Rename(from, to); }
+int link(const char* from, const char* to) noexcept { return varve::Link(from, to); }
 int unlink(const char* path) noexcept { return varve::Remove(AT_FDCWD, path, 0); }
 int unlinkat(int at, const char* path, int flags) noexcept {
   return varve::Remove(at, path, flags);

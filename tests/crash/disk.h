@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace varve {
@@ -24,7 +25,8 @@ struct DiskCall {
     kWrite,     // `bytes` at `offset`
     kTruncate,  // to `offset` bytes
     kSync,      // a file's content
-    kRename,    // `path` to `other_path`
+    kRename,    // `path` to `other_path`; a directory with all that is in it
+    kLink,      // the file at `path` is at `other_path` too
     kRemove,    // a file or an empty directory
     kMakeDirectory,
     kSyncDirectory,
@@ -67,12 +69,17 @@ class DiskImage {
   };
   using Names = std::map<std::string, std::shared_ptr<File>>;
 
+  // Gives all that is in a directory, and it, the names it has after it was renamed.
+  template <typename Entries>
+  static void Move(const std::string& from, const std::string& to, Entries* entries);
   static std::string Survives(CrashKind crash, const File& file);
 
   const std::string root_;
   std::map<uint64_t, std::shared_ptr<File>> files_;
   Names names_, stable_names_;
   std::set<std::string> directories_, stable_directories_;
+  // Directories that were renamed, old and new name; not yet on stable storage.
+  std::vector<std::pair<std::string, std::string>> renamed_;
 };
 
 // The recorder; one for the process. All functions are thread-safe.

@@ -119,6 +119,7 @@ class Script {
     Upkeep("a", &Namespace::Flush);
     Sync();
     Drop("dropped"), Create("b");
+    Adopt("a", "copy");
     Write("a", 2100, 4200);  // merges four
     WaitUntilIdle("a");
     Write("b", 0, 50), Delete("a", 3000, 3010), Write("a", 4200, 4210), Update("b", 10, 12);
@@ -161,6 +162,20 @@ class Script {
   }
   void Drop(const std::string& name) {
     Step(name, std::nullopt, true, [&] { return (*engine_)->DeleteNamespace(name); });
+  }
+
+  // Makes `as` what `name` is, by way of a snapshot.
+  void Adopt(const std::string& name, const std::string& as) {
+    if (failed_) return;
+    Step(as, histories_[name].steps.back().state, true, [&]() -> absl::Status {
+      Engine& engine = **engine_;
+      const auto snapshot = engine.CreateSnapshot("s", "", CallControl());
+      if (!snapshot.ok()) return snapshot.status();
+      const auto adopted =
+          engine.AdoptNamespace(*engine.snapshots().Find("s"), name, as, CallControl());
+      return adopted.status();
+    });
+    if (!failed_) (*engine_)->snapshots().Delete("s").IgnoreError();
   }
 
   void Write(const std::string& name, uint64_t begin, uint64_t end) {
@@ -346,6 +361,15 @@ void ExpectNothingLost(const std::string& path, const std::map<std::string, Hist
                          << (state.has_value() ? StrCat(state->records.size(), " records")
                                                : std::string("gone"));
       if (state.has_value()) ExpectIndexed(**(*engine)->FindNamespace(name), *state);
+    }
+    // A snapshot that is there is whole.
+    const auto snapshots = (*engine)->snapshots().List();
+    ASSERT_TRUE(snapshots.ok()) << snapshots.status();
+    for (const SnapshotInfo& snapshot : *snapshots) {
+      const auto report = CheckSnapshot(*(*engine)->snapshots().Find(snapshot.name));
+      ASSERT_TRUE(report.ok()) << report.status();
+      EXPECT_TRUE(report->clean());
+      EXPECT_GT(report->records, 0u);
     }
   }
   ExpectClean(path);

@@ -77,8 +77,10 @@ class ModelRun {
       ExactSearch();
     } else if (dice < 70) {
       FilteredSearch();
-    } else if (dice < 85) {
+    } else if (dice < 84) {
       GraphSearch();
+    } else if (dice < 85) {
+      SnapshotOrRollBack();
     } else if (dice < 93) {
       Get();
     } else if (dice < 95) {
@@ -219,7 +221,7 @@ class ModelRun {
 
   // A producer that did not hear the acknowledgement sends its last batch again.
   void ResendBatch() {
-    if (last_batch_ == 0) return;
+    if (last_ids_.empty()) return;
     std::printf("resend batch %lu\n", last_batch_);
     EXPECT_TRUE(Send(last_ids_, last_records_, last_batch_).duplicate);
   }
@@ -290,11 +292,7 @@ class ModelRun {
   // Records expire; now and then they are deleted too.
   void PassTime() {
     clock_ += random_() % 60;
-    for (auto it = model_.begin(); it != model_.end();) {
-      const bool expired = it->second.expires_at != 0 && it->second.expires_at <= clock_;
-      if (expired) dead_.insert(it->first);
-      it = expired ? model_.erase(it) : std::next(it);
-    }
+    Expire();
     std::printf("time %ld\n", clock_);
     if (random_() % 2 == 0) return;
     const auto deleted = namespace_->DeleteExpired();
@@ -302,6 +300,51 @@ class ModelRun {
     EXPECT_EQ(*deleted, dead_.size());
     if (*deleted > 0) ++sequence_;
     dead_.clear();
+  }
+
+  void Expire() {
+    for (auto it = model_.begin(); it != model_.end();) {
+      const bool expired = it->second.expires_at != 0 && it->second.expires_at <= clock_;
+      if (expired) dead_.insert(it->first);
+      it = expired ? model_.erase(it) : std::next(it);
+    }
+  }
+
+  // Takes a snapshot, or goes back to the one that was taken: the namespace is deleted, and restored
+  // under its name.
+  void SnapshotOrRollBack() {
+    if (saved_.has_value()) return RollBack();
+    const std::string only = random_() % 2 == 0 ? kNamespaceName : "";
+    std::printf("snapshot %s\n", only.c_str());
+    saved_ = Saved{.name = "snapshot-" + std::to_string(sequence_),
+                   .model = model_,
+                   .dead = dead_,
+                   .sequence = sequence_,
+                   .last_batch = last_batch_};
+    const auto snapshot = engine_->CreateSnapshot(saved_->name, only, CallControl());
+    ASSERT_TRUE(snapshot.ok()) << snapshot.status();
+    ASSERT_EQ(snapshot->namespaces.size(), 1);
+    EXPECT_EQ(snapshot->namespaces[0].sequence, sequence_);
+    const auto report = CheckSnapshot(*engine_->snapshots().Find(saved_->name));
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_THAT(report->record_damage, testing::IsEmpty());
+    EXPECT_THAT(report->index_damage, testing::IsEmpty());
+    EXPECT_EQ(report->records, model_.size() + dead_.size());
+  }
+  void RollBack() {
+    std::printf("roll back\n");
+    namespace_.reset();
+    EXPECT_TRUE(engine_->DeleteNamespace(kNamespaceName).ok());
+    const auto restored = engine_->AdoptNamespace(*engine_->snapshots().Find(saved_->name),
+                                                  kNamespaceName, kNamespaceName, CallControl());
+    ASSERT_TRUE(restored.ok()) << restored.status();
+    EXPECT_TRUE(engine_->snapshots().Delete(saved_->name).ok());
+    model_ = std::move(saved_->model), dead_ = std::move(saved_->dead);
+    sequence_ = saved_->sequence, last_batch_ = saved_->last_batch;
+    last_ids_.clear(), last_records_.clear();
+    saved_.reset();
+    Expire();
+    FindNamespace();
   }
 
   double Distance(const Vector& a, const Vector& b) const {
@@ -506,6 +549,10 @@ class ModelRun {
     engine_.reset();
     meanwhile();
     OpenEngine();
+    FindNamespace();
+  }
+
+  void FindNamespace() {
     auto found = engine_->FindNamespace(kNamespaceName);
     ASSERT_TRUE(found.ok()) << found.status();
     namespace_ = *found;
@@ -533,6 +580,16 @@ class ModelRun {
   std::vector<uint64_t> last_ids_;
   std::vector<Record> last_records_;
   size_t hits_ = 0, wanted_ = 0;
+
+  // What was when a snapshot was taken.
+  struct Saved {
+    std::string name;
+    std::map<uint64_t, Record> model;
+    std::set<uint64_t> dead;
+    uint64_t sequence = 0;
+    uint64_t last_batch = 0;
+  };
+  std::optional<Saved> saved_;
 };
 
 TEST(EngineModelTest, RandomOperationsAndRestartsAgreeWithTheModel) {

@@ -54,6 +54,19 @@ class MemoryRecordStore final : public RecordStore {
   absl::Status WriteManifest(NamespaceNumber number, FieldNumber field, std::string_view manifest,
                              absl::Span<const ForgottenMarks> forgotten) override
       ABSL_LOCKS_EXCLUDED(mu_);
+  // It is never copied.
+  absl::Status Checkpoint(const std::string&) override { return NoCopies(); }
+  absl::StatusOr<std::unique_ptr<NamespaceImage>> TakeImage(NamespaceNumber) const override {
+    return NoCopies();
+  }
+  absl::StatusOr<NamespaceNumber> BeginImport() override { return NoCopies(); }
+  absl::Status Import(NamespaceNumber, NamespaceImage*, const CallControl&) override {
+    return NoCopies();
+  }
+  absl::Status FinishImport(NamespaceNumber, std::string_view, std::string_view) override {
+    return NoCopies();
+  }
+  absl::Status AbandonImport(NamespaceNumber) override { return NoCopies(); }
   absl::Status Flush() override { return absl::OkStatus(); }
   void ReclaimRows(NamespaceNumber, RowRange) override {}
   StoreStats Stats() const override { return {}; }
@@ -67,6 +80,10 @@ class MemoryRecordStore final : public RecordStore {
       ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
+  static absl::Status NoCopies() {
+    return absl::UnimplementedError("a store in memory is not copied");
+  }
+
   // A record, its vectors by field.
   struct Record {
     StoredRecord record;  // without vectors

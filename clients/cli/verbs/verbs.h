@@ -23,6 +23,7 @@ void AddNamespace(CLI::App& app, Action* chosen);
 void AddScan(CLI::App& app, Action* chosen);
 void AddSearch(CLI::App& app, Action* chosen);
 void AddSegments(CLI::App& app, Action* chosen);
+void AddSnapshot(CLI::App& app, Action* chosen);
 void AddStats(CLI::App& app, Action* chosen);
 void AddUpdate(CLI::App& app, Action* chosen);
 

@@ -559,6 +559,65 @@ absl::StatusOr<ServerStats> Client::Stats(std::string_view name_space, const Cal
   return FromWire(response);
 }
 
+absl::StatusOr<Snapshot> Client::CreateSnapshot(std::string_view name, std::string_view name_space,
+                                                const CallOptions& call) {
+  v1::CreateSnapshotRequest request;
+  request.set_name(std::string(name));
+  request.set_namespace_(std::string(name_space));
+  VARVE_ASSIGN_OR_RETURN(const v1::CreateSnapshotResponse response,
+                         Call(*channel_, Patient(call), channel_->admin(),
+                              &v1::AdminService::Stub::CreateSnapshot, request));
+  return FromWire(response.snapshot());
+}
+
+absl::StatusOr<std::vector<Snapshot>> Client::ListSnapshots(const CallOptions& call) {
+  VARVE_ASSIGN_OR_RETURN(const v1::ListSnapshotsResponse response,
+                         Call(*channel_, call, channel_->admin(),
+                              &v1::AdminService::Stub::ListSnapshots, v1::ListSnapshotsRequest()));
+  std::vector<Snapshot> snapshots;
+  for (const v1::Snapshot& snapshot : response.snapshots()) {
+    snapshots.push_back(FromWire(snapshot));
+  }
+  return snapshots;
+}
+
+absl::StatusOr<SnapshotReport> Client::VerifySnapshot(std::string_view name,
+                                                      const CallOptions& call) {
+  v1::VerifySnapshotRequest request;
+  request.set_name(std::string(name));
+  VARVE_ASSIGN_OR_RETURN(const v1::VerifySnapshotResponse response,
+                         Call(*channel_, Patient(call), channel_->admin(),
+                              &v1::AdminService::Stub::VerifySnapshot, request));
+  return SnapshotReport{
+      .record_damage = {response.record_damage().begin(), response.record_damage().end()},
+      .index_damage = {response.index_damage().begin(), response.index_damage().end()},
+      .namespaces = response.namespaces(),
+      .records = response.records(),
+      .segments = response.segments()};
+}
+
+absl::StatusOr<RestoredNamespace> Client::RestoreSnapshot(std::string_view name,
+                                                          std::string_view name_space,
+                                                          std::string_view as,
+                                                          const CallOptions& call) {
+  v1::RestoreSnapshotRequest request;
+  request.set_name(std::string(name));
+  request.set_namespace_(std::string(name_space));
+  request.set_as(std::string(as));
+  VARVE_ASSIGN_OR_RETURN(const v1::RestoreSnapshotResponse response,
+                         Call(*channel_, Patient(call), channel_->admin(),
+                              &v1::AdminService::Stub::RestoreSnapshot, request));
+  return RestoredNamespace{.name = response.namespace_(), .sequence = response.sequence()};
+}
+
+absl::Status Client::DeleteSnapshot(std::string_view name, const CallOptions& call) {
+  v1::DeleteSnapshotRequest request;
+  request.set_name(std::string(name));
+  return Call(*channel_, Patient(call), channel_->admin(), &v1::AdminService::Stub::DeleteSnapshot,
+              request)
+      .status();
+}
+
 void Client::CancelAll() { channel_->CancelAll(); }
 
 }  // namespace varve::client

@@ -205,6 +205,38 @@ struct IndexingProgress {
   std::optional<absl::Duration> remaining;
 };
 
+// A copy of namespaces as of one moment, kept by the server.
+struct Snapshot {
+  struct Part {
+    std::string name_space;
+    uint64_t sequence = 0;  // the last commit that is in it
+  };
+
+  std::string name;
+  absl::Time create_time = absl::InfinitePast();
+  std::string only_namespace;    // it was made of; empty: of all
+  std::vector<Part> namespaces;  // in order of name
+  uint64_t bytes = 0;            // of its files, those that it shares with the data included
+};
+
+// What reading all of a snapshot found.
+struct SnapshotReport {
+  // A line for each thing that is wrong. Records are lost; an index is made anew when it is restored.
+  std::vector<std::string> record_damage;
+  std::vector<std::string> index_damage;
+  uint64_t namespaces = 0;
+  uint64_t records = 0;
+  uint64_t segments = 0;
+
+  bool clean() const { return record_damage.empty() && index_damage.empty(); }
+};
+
+// The namespace that a snapshot was restored to.
+struct RestoredNamespace {
+  std::string name;
+  uint64_t sequence = 0;  // its last commit
+};
+
 struct NamespaceStats {
   uint64_t records = 0;
   uint64_t sequence = 0;
@@ -326,6 +358,24 @@ class Client {
                              const std::function<void(const IndexingProgress&)>& report);
   // Figures of the server, and of a namespace unless its name is empty.
   absl::StatusOr<ServerStats> Stats(std::string_view name_space = "", const CallOptions& call = {});
+
+  // --- Snapshots: copies that the server keeps. Without a timeout unless `call` has one. ---
+
+  // Of all namespaces, or of one. An empty name is the time's. AlreadyExists.
+  absl::StatusOr<Snapshot> CreateSnapshot(std::string_view name = "",
+                                          std::string_view name_space = "",
+                                          const CallOptions& call = {});
+  // The oldest first.
+  absl::StatusOr<std::vector<Snapshot>> ListSnapshots(const CallOptions& call = {});
+  absl::StatusOr<SnapshotReport> VerifySnapshot(std::string_view name,
+                                                const CallOptions& call = {});
+  // Makes a namespace out of one in a snapshot, under its own name unless `as` is another. The
+  // namespace may be left out if there is only one. NotFound, AlreadyExists.
+  absl::StatusOr<RestoredNamespace> RestoreSnapshot(std::string_view name,
+                                                    std::string_view name_space = "",
+                                                    std::string_view as = "",
+                                                    const CallOptions& call = {});
+  absl::Status DeleteSnapshot(std::string_view name, const CallOptions& call = {});
 
   // Ends every call that is under way, and every later one, with Cancelled; also those of scanners
   // and ingest writers. For a program that wants to stop.

@@ -256,12 +256,19 @@ absl::StatusOr<DType> FromWire(v1::Dtype dtype) {
   }
 }
 
+namespace {
+
+absl::Time TimeFromWire(const google::protobuf::Timestamp& time) {
+  return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
+}
+
+}  // namespace
+
 absl::StatusOr<Namespace> FromWire(const v1::Namespace& in) {
   Namespace out{.name = in.name(),
                 .fields = {},
                 .id_type = IdTypeFromWire(in.id_type()),
-                .create_time = absl::FromUnixSeconds(in.create_time().seconds()) +
-                               absl::Nanoseconds(in.create_time().nanos())};
+                .create_time = TimeFromWire(in.create_time())};
   for (const v1::VectorField& field : in.fields()) {
     VARVE_ASSIGN_OR_RETURN(VectorField converted, FieldFromWire(field));
     out.fields.push_back(std::move(converted));
@@ -328,6 +335,18 @@ IndexingProgress FromWire(const v1::WatchIndexingResponse& progress) {
           .remaining = progress.has_remaining()
                            ? std::optional(DurationFromWire(progress.remaining()))
                            : std::nullopt};
+}
+
+Snapshot FromWire(const v1::Snapshot& snapshot) {
+  Snapshot out{.name = snapshot.name(),
+               .create_time = TimeFromWire(snapshot.create_time()),
+               .only_namespace = snapshot.only_namespace(),
+               .namespaces = {},
+               .bytes = snapshot.bytes()};
+  for (const v1::SnapshotNamespace& part : snapshot.namespaces()) {
+    out.namespaces.push_back({.name_space = part.namespace_(), .sequence = part.sequence()});
+  }
+  return out;
 }
 
 ServerStats FromWire(const v1::StatsResponse& stats) {

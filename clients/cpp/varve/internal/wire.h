@@ -47,6 +47,7 @@ Explanation FromWire(const v1::Explanation& explanation);
 std::vector<RowError> FromWire(const google::protobuf::RepeatedPtrField<v1::RowError>& errors);
 Segment FromWire(const v1::Segment& segment);
 IndexingProgress FromWire(const v1::WatchIndexingResponse& progress);
+Snapshot FromWire(const v1::Snapshot& snapshot);
 ServerStats FromWire(const v1::StatsResponse& stats);
 
 }  // namespace varve::client::internal
