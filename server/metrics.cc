@@ -306,7 +306,7 @@ void CollectDisk(const engine::EngineStats& stats, Collector* out) {
   out->Gauge("varve_namespaces", "Namespaces.", static_cast<double>(stats.namespaces));
   out->Gauge("varve_open_namespaces", "Namespaces in use: the others take no memory.",
              static_cast<double>(stats.open_namespaces));
-  out->Gauge("varve_data_directory_bytes", "Files in the data directory.",
+  out->Gauge("varve_data_directory_bytes", "Files in the data directory, snapshots apart.",
              static_cast<double>(stats.disk_bytes));
   out->Gauge("varve_disk_free_bytes", "Free on the file system of the data directory.",
              static_cast<double>(stats.disk_free_bytes));
