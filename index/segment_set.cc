@@ -463,6 +463,7 @@ void SegmentSet::BeginCompaction() {
     }
     compaction_ = std::make_shared<Compaction>(next_segment_id_++, space_, options_,
                                                view_->sequence, std::move(inputs), /*anew=*/false);
+    compaction_began_at_ = absl::Now();
   } else if (!in_gate_) {
     EnterGate();  // it was paused
   }
@@ -503,7 +504,13 @@ void SegmentSet::FinishCompaction(const std::shared_ptr<Compaction>& compaction)
   }
   if (compaction_ != compaction) return;  // given up meanwhile
   compaction_ = nullptr;
-  if (!status.ok()) HandleFailure(*compaction, status);
+  if (status.ok()) {
+    gate_->counters().finished.Add();
+    gate_->counters().rows.Add(compaction->size());
+    gate_->counters().duration.Observe(absl::Now() - compaction_began_at_);
+  } else {
+    HandleFailure(*compaction, status);
+  }
   if (compaction_ == nullptr) LeaveGate();
 }
 
@@ -560,6 +567,7 @@ void SegmentSet::HandleFailure(const Compaction& compaction, const absl::Status&
                                                view_->sequence, compaction.inputs(), /*anew=*/true);
     return;
   }
+  gate_->counters().failed.Add();
   compact_again_at_ = absl::Now() + kCompactionRetryDelay;
   EndCompacts(status);
 }

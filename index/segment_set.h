@@ -231,6 +231,7 @@ class SegmentSet : public std::enable_shared_from_this<SegmentSet> {
   size_t tasks_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t turns_ ABSL_GUARDED_BY(mu_) = 0;
   std::shared_ptr<Compaction> compaction_ ABSL_GUARDED_BY(mu_);
+  absl::Time compaction_began_at_ ABSL_GUARDED_BY(mu_);
   bool in_gate_ ABSL_GUARDED_BY(mu_) = false;
   bool waiting_for_gate_ ABSL_GUARDED_BY(mu_) = false;
   // After a compaction failed, none begins of itself before this time.

@@ -164,6 +164,7 @@ class Fixture {
   void EndPool() { pool_.reset(); }
 
   SegmentSet& set() { return *set_; }
+  const CompactionGate& gate() const { return gate_; }
   const std::map<uint64_t, std::vector<float>>& live() const { return live_; }
   uint64_t next_row() const { return next_row_; }
 
@@ -385,6 +386,19 @@ TEST(SegmentSetTest, AViewKeepsItsSegmentsWhileTheyAreMergedAndRebuilt) {
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0].row, 2001u) << "alive as of that view";
   EXPECT_EQ(before->live_rows, 6000u);
+}
+
+TEST(SegmentSetTest, CompactionsAreCountedWithTheRowsTheyMade) {
+  Fixture fixture(Metric::kL2, 8, {.segment_size_threshold = 1000, .auto_compaction = false});
+  fixture.Add(Clustered(3000, 8, 1));
+  fixture.Delete({5, 6, 7});
+  ASSERT_TRUE(fixture.Compact().ok());
+  const CompactionCounters& counters = fixture.gate().counters();
+  EXPECT_EQ(counters.finished.value(), 1u);
+  EXPECT_EQ(counters.rows.value(), 2997u);
+  EXPECT_EQ(counters.duration.Read().count(), 1u);
+  EXPECT_EQ(counters.failed.value(), 0u);
+  EXPECT_EQ(fixture.gate().running(), 0u);
 }
 
 TEST(SegmentSetTest, WhatDiesDuringACompactionStaysDead) {

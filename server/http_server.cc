@@ -25,7 +25,7 @@ void SetSocketOptions(socket_t socket) {
 
 class HttplibServer : public HttpServer {
  public:
-  explicit HttplibServer(std::function<bool()> ready) : ready_(std::move(ready)) {
+  explicit HttplibServer(Sources sources) : sources_(std::move(sources)) {
     server_.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
     server_.set_socket_options(SetSocketOptions);
     server_.set_read_timeout(kReadTimeoutSeconds);
@@ -36,9 +36,12 @@ class HttplibServer : public HttpServer {
       response.set_content("ok\n", "text/plain");
     });
     server_.Get("/readyz", [this](const httplib::Request&, httplib::Response& response) {
-      const bool ready = ready_();
+      const bool ready = sources_.ready();
       response.status = ready ? 200 : 503;
       response.set_content(ready ? "ready\n" : "not ready\n", "text/plain");
+    });
+    server_.Get("/metrics", [this](const httplib::Request&, httplib::Response& response) {
+      response.set_content(sources_.metrics(), "text/plain; version=0.0.4; charset=utf-8");
     });
   }
 
@@ -65,7 +68,7 @@ class HttplibServer : public HttpServer {
   int port() const override { return port_; }
 
  private:
-  const std::function<bool()> ready_;
+  const Sources sources_;
   httplib::Server server_;
   int port_ = 0;
   std::thread thread_;
@@ -74,8 +77,8 @@ class HttplibServer : public HttpServer {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& address, int port,
-                                                              std::function<bool()> ready) {
-  auto server = std::make_unique<HttplibServer>(std::move(ready));
+                                                              Sources sources) {
+  auto server = std::make_unique<HttplibServer>(std::move(sources));
   if (!server->Listen(address, port)) {
     return absl::UnavailableError(StrCat(
         "cannot listen for HTTP on ", address, " port ", port,

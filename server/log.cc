@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -45,6 +46,8 @@ spdlog::level::level_enum ToSpdlog(LogLevel level) {
   return spdlog::level::off;
 }
 
+thread_local absl::Span<const LogField> scope_fields;
+
 spdlog::logger& Logger() {
   static spdlog::logger& logger = *[] {
     auto* made = new spdlog::logger("varved", std::make_shared<spdlog::sinks::stderr_sink_mt>());
@@ -64,6 +67,11 @@ std::optional<LogLevel> ParseLogLevel(std::string_view text) {
   return std::nullopt;
 }
 
+LogScope::LogScope(absl::Span<const LogField> fields)
+    : outer_(std::exchange(scope_fields, fields)) {}
+
+LogScope::~LogScope() { scope_fields = outer_; }
+
 void SetLogLevel(LogLevel level) { Logger().set_level(ToSpdlog(level)); }
 
 void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
@@ -72,9 +80,11 @@ void Log(LogLevel level, std::string_view message, std::initializer_list<LogFiel
   line["time"] = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone());
   line["level"] = LevelName(level);
   line["message"] = message;
-  for (const LogField& field : fields) {
+  const auto add = [&line](const LogField& field) {
     std::visit([&](const auto& value) { line[std::string(field.key)] = value; }, field.value);
-  }
+  };
+  for (const LogField& field : fields) add(field);
+  for (const LogField& field : scope_fields) add(field);
   // Names and paths come from outside: bytes that are not UTF-8 are replaced rather than thrown
   // upon.
   const auto replace = nlohmann::ordered_json::error_handler_t::replace;

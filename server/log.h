@@ -8,6 +8,8 @@
 #include <string_view>
 #include <variant>
 
+#include "absl/types/span.h"
+
 namespace varve::server {
 
 // Audit lines are written whatever the level.
@@ -29,11 +31,24 @@ struct LogField {
   std::variant<std::string_view, bool, int64_t, double> value;
 };
 
+// Adds fields to every line that the thread logs while the object lives; of several the innermost counts.
+// Whatever the fields view must live as long.
+class LogScope {
+ public:
+  explicit LogScope(absl::Span<const LogField> fields);
+  ~LogScope();
+  LogScope(const LogScope&) = delete;
+  LogScope& operator=(const LogScope&) = delete;
+
+ private:
+  const absl::Span<const LogField> outer_;
+};
+
 // Lines below `level` are dropped. At the start all is dropped, so that tests are quiet.
 void SetLogLevel(LogLevel level);
 
-// Writes one line to stderr: a JSON object with "time", "level", "message" and the fields, in that
-// order. Whatever the fields hold, it stays one line and valid JSON. Thread-safe.
+// Writes one line to stderr: a JSON object with "time", "level", "message", the fields and
+// those of the thread's LogScope, in that order. Whatever the fields hold, it stays one line and valid JSON. Thread-safe.
 void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {});
 
 }  // namespace varve::server

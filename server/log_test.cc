@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 
 namespace varve::server {
 namespace {
@@ -46,6 +47,27 @@ TEST(LogTest, BytesThatAreNotUtf8AreReplaced) {
   EXPECT_EQ(nlohmann::json::parse(line)["name"],
             "a\xef\xbf\xbd"
             "b");
+}
+
+TEST(LogTest, AScopeAddsItsFieldsToTheLinesOfItsThread) {
+  const LogField outer_fields[] = {{"request_id", "outer"}, {"trace_id", "t"}};
+  const LogField inner_fields[] = {{"request_id", "inner"}};
+  const auto logged = [] {
+    return nlohmann::json::parse(Logged(LogLevel::kInfo, LogLevel::kInfo, "line", {{"row", 7}}));
+  };
+  {
+    const LogScope outer(outer_fields);
+    {
+      const LogScope inner(inner_fields);
+      EXPECT_EQ(logged()["request_id"], "inner");
+      EXPECT_FALSE(logged().contains("trace_id"));
+    }
+    EXPECT_EQ(logged()["request_id"], "outer");
+    EXPECT_EQ(logged()["trace_id"], "t");
+    EXPECT_EQ(logged()["row"], 7);
+    std::thread([&] { EXPECT_FALSE(logged().contains("request_id")); }).join();
+  }
+  EXPECT_FALSE(logged().contains("request_id"));
 }
 
 TEST(LogTest, LinesBelowTheLevelAreDropped) {

@@ -30,6 +30,7 @@
 #include "server/http_server.h"
 #include "server/key_command.h"
 #include "server/log.h"
+#include "server/metrics.h"
 #include "server/options.h"
 #include "server/reloader.h"
 #include "server/rpc/server.h"
@@ -202,10 +203,13 @@ absl::Status Serve(const Options& options, Signals* signals, const Reloader& rel
   // Whoever waits for the file must not find that of an earlier run.
   if (!options.port_file.empty()) unlink(options.port_file.c_str());
   VARVE_ASSIGN_OR_RETURN(const auto engine, OpenEngine(options));
-  std::atomic<bool> ready = false;
-  VARVE_ASSIGN_OR_RETURN(const auto http, HttpServer::Start(options.http_address, options.http_port,
-                                                            [&ready] { return ready.load(); }));
   VARVE_ASSIGN_OR_RETURN(const auto grpc, Server::Start(options, engine.get()));
+  std::atomic<bool> ready = false;
+  // Last, so that whoever asks it finds all that it tells of.
+  VARVE_ASSIGN_OR_RETURN(
+      const auto http, HttpServer::Start(options.http_address, options.http_port,
+                                         {.ready = [&ready] { return ready.load(); },
+                                          .metrics = [&] { return MetricsText(*engine, *grpc); }}));
   // Before the port file: who finds that may ask at once, and may stop the server at once.
   ready = true;
   signals->BeReady();

@@ -38,6 +38,7 @@ struct Units {
   size_t max_ingest_mib_per_second = 0;
   size_t max_namespace_mib = 0;
   double drain_seconds;
+  uint64_t slow_query_ms;
   std::string log_level = "info";
 };
 
@@ -181,6 +182,11 @@ void AddLimits(CLI::App* app, Options* options, Units* units) {
       ->envname("VARVE_DRAIN_SECONDS")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
+  app->add_option("--slow-query-ms", units->slow_query_ms,
+                  "Searches that take longer are logged; 0: none")
+      ->envname("VARVE_SLOW_QUERY_MS")
+      ->check(CLI::Range(0, 3'600'000))
+      ->capture_default_str();
   app->add_option("--log-level", units->log_level)
       ->envname("VARVE_LOG_LEVEL")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
@@ -194,7 +200,8 @@ Units ToUnits(const Options& options) {
           .max_message_mib = options.max_message_bytes / kMiB,
           .memory_budget_mib = MachineMemoryBytes() / 4 * 3 / kMiB,
           .disk_reserve_mib = 512,
-          .drain_seconds = absl::ToDoubleSeconds(options.drain)};
+          .drain_seconds = absl::ToDoubleSeconds(options.drain),
+          .slow_query_ms = static_cast<uint64_t>(absl::ToInt64Milliseconds(options.slow_query))};
 }
 
 void FromUnits(const Units& units, Options* options) {
@@ -207,6 +214,8 @@ void FromUnits(const Units& units, Options* options) {
   options->max_ingest_bytes_per_second = units.max_ingest_mib_per_second * kMiB;
   options->max_namespace_bytes = units.max_namespace_mib * kMiB;
   options->drain = absl::Seconds(units.drain_seconds);
+  options->slow_query =
+      units.slow_query_ms == 0 ? absl::InfiniteDuration() : absl::Milliseconds(units.slow_query_ms);
   options->log_level = *ParseLogLevel(units.log_level);
 }
 

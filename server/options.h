@@ -60,6 +60,7 @@ struct Options {
   // Searches and other short calls, writes apart, that run or wait for a thread.
   size_t max_calls = 1024;
 
+  absl::Duration slow_query = absl::Milliseconds(500);  // searches that take longer are logged
   absl::Duration drain = absl::Seconds(10);  // what calls under way get to end by themselves
   LogLevel log_level = LogLevel::kInfo;
 

@@ -67,6 +67,13 @@ TEST(OptionsTest, UnitsAreMibAndSeconds) {
   EXPECT_EQ(parsed.options->drain, absl::Milliseconds(500));
 }
 
+TEST(OptionsTest, NoSearchIsSlowWhenTheLimitIsZero) {
+  EXPECT_EQ(Parse({}).options->slow_query, absl::Milliseconds(500));
+  EXPECT_EQ(Parse({"--slow-query-ms", "20"}).options->slow_query, absl::Milliseconds(20));
+  EXPECT_EQ(Parse({"--slow-query-ms", "0"}).options->slow_query, absl::InfiniteDuration());
+  EXPECT_EQ(Parse({"--slow-query-ms", "-1"}).exit_code, 2);
+}
+
 TEST(OptionsTest, PortZeroLeavesTheHttpPortToTheKernelToo) {
   EXPECT_EQ(Parse({"--port", "0"}).options->http_port, 0);
   EXPECT_EQ(Parse({"--port", "0", "--http-port", "7999"}).options->http_port, 7999);

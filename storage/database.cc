@@ -214,4 +214,37 @@ absl::Status Database::Compact(Family family, std::string_view begin, std::strin
                    "compact");
 }
 
+StoreStats Database::Stats() const {
+  using Properties = rocksdb::DB::Properties;
+  const auto of_database = [this](const std::string& property) {
+    uint64_t value = 0;
+    return db_->GetIntProperty(property, &value) ? value : 0;
+  };
+  const auto of_all_families = [this](const std::string& property) {
+    uint64_t value = 0;
+    return db_->GetAggregatedIntProperty(property, &value) ? value : 0;
+  };
+  StoreStats stats{
+      .memtable_bytes = of_all_families(Properties::kSizeAllMemTables),
+      .block_cache_bytes = of_database(Properties::kBlockCacheUsage),  // one cache for all families
+      .table_reader_bytes = of_all_families(Properties::kEstimateTableReadersMem),
+      .table_bytes = of_all_families(Properties::kLiveSstFilesSize),
+      .blob_bytes = of_all_families(Properties::kLiveBlobFileSize),
+      .pending_compaction_bytes = of_all_families(Properties::kEstimatePendingCompactionBytes),
+      .running_flushes = of_database(Properties::kNumRunningFlushes),
+      .running_compactions = of_database(Properties::kNumRunningCompactions),
+      .background_errors = of_all_families(Properties::kBackgroundErrors),
+      .delayed_write_rate = of_database(Properties::kActualDelayedWriteRate),
+      .writes_stopped = of_database(Properties::kIsWriteStopped) != 0};
+  // Files come and go while we look: one that is gone is not counted.
+  std::error_code ignored;
+  for (std::filesystem::directory_iterator it(directory_, ignored), end; it != end;
+       it.increment(ignored)) {
+    if (it->path().extension() != ".log") continue;
+    const uintmax_t bytes = it->file_size(ignored);
+    if (!ignored) stats.log_bytes += bytes;
+  }
+  return stats;
+}
+
 }  // namespace varve::storage

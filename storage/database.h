@@ -145,6 +145,8 @@ class Database {
   absl::Status Compact(Family family, std::string_view begin, std::string_view end,
                        std::atomic<bool>* stop);
 
+  StoreStats Stats() const;
+
  private:
   using Handles = std::array<rocksdb::ColumnFamilyHandle*, kFamilyCount>;
 

@@ -268,6 +268,27 @@ TEST_F(DatabaseTest, CompactionGivesADeletedRangesSpaceBackAndKeepsTheRest) {
   EXPECT_LT(DiskBytes(), kKeys * value.size() / 20);
 }
 
+TEST_F(DatabaseTest, StatsFollowWhatIsWrittenFromTheLogToTables) {
+  const auto db = Open();
+  constexpr uint64_t kBytes = 1 << 20;
+  Batch batch = db->NewBatch(Batch::Bytes(1, kBytes));
+  batch.Put(Family::kVectors, "v", std::string(kBytes, 'x'));
+  ASSERT_TRUE(db->Write(std::move(batch)).ok());
+  const StoreStats written = db->Stats();
+  EXPECT_GE(written.log_bytes, kBytes);
+  EXPECT_GE(written.memtable_bytes, kBytes);
+  EXPECT_EQ(written.blob_bytes, 0u);
+  EXPECT_EQ(written.table_bytes, 0u);
+
+  ASSERT_TRUE(db->Flush().ok());
+  const StoreStats flushed = db->Stats();
+  EXPECT_LT(flushed.memtable_bytes, written.memtable_bytes);
+  EXPECT_GE(flushed.blob_bytes, kBytes);
+  EXPECT_GT(flushed.table_bytes, 0u);
+  EXPECT_EQ(flushed.background_errors, 0u);
+  EXPECT_FALSE(flushed.writes_stopped);
+}
+
 TEST_F(DatabaseTest, ACompactionThatIsToStopIsNotDone) {
   const auto db = Open();
   ASSERT_TRUE(Put(db.get(), "a", "1").ok());

@@ -397,6 +397,7 @@ class RocksRecordStore final : public RecordStore {
                              absl::Span<const ForgottenMarks> forgotten) override;
   absl::Status Flush() override { return db_->Flush(); }
   void ReclaimRows(NamespaceNumber number, RowRange range) override;
+  StoreStats Stats() const override { return db_->Stats(); }
   absl::StatusOr<std::string> ReadManifest(NamespaceNumber number,
                                            FieldNumber field) const override;
   absl::StatusOr<std::vector<RowMark>> ReadMarks(RowMarkKind kind, NamespaceNumber number,

@@ -153,6 +153,22 @@ struct RecordStoreOptions {
   int background_threads = 2;
 };
 
+// What the store holds and does at one moment. What the database does not tell is 0.
+struct StoreStats {
+  uint64_t memtable_bytes = 0;      // in memory: written and not yet in a table
+  uint64_t block_cache_bytes = 0;   // in memory: parts of tables
+  uint64_t table_reader_bytes = 0;  // in memory: filters and indexes of tables
+  uint64_t log_bytes = 0;           // on disk: the write-ahead log
+  uint64_t table_bytes = 0;         // on disk: live tables
+  uint64_t blob_bytes = 0;          // on disk: live blob files, which hold the vectors
+  uint64_t pending_compaction_bytes = 0;
+  uint64_t running_flushes = 0;
+  uint64_t running_compactions = 0;
+  uint64_t background_errors = 0;   // since the store was opened
+  uint64_t delayed_write_rate = 0;  // bytes per second that writers are slowed to; 0: they are not
+  bool writes_stopped = false;      // until flushes or compactions have caught up
+};
+
 // RecordStore is the truth: every acknowledged record, in one RocksDB database with a column family
 // per kind of data (see keys.h). The index is derived from it.
 //
@@ -231,6 +247,9 @@ class RecordStore {
   // Gives the disk space of the dead rows in `range` back, in the background. Best effort: what
   // fails here, compaction does later.
   virtual void ReclaimRows(NamespaceNumber number, RowRange range) = 0;
+
+  // Quick: reads no records.
+  virtual StoreStats Stats() const = 0;
 
   // --- Reading. ---
 

@@ -389,7 +389,22 @@ EngineStats Engine::Stats() const {
     const uintmax_t size = it->is_regular_file(ignored) ? it->file_size(ignored) : 0;
     if (!ignored) stats.disk_bytes += size;
   }
+  const std::filesystem::space_info space = std::filesystem::space(directory_->path(), ignored);
+  if (!ignored) {
+    stats.disk_free_bytes = space.available;
+    stats.disk_size_bytes = space.capacity;
+  }
   return stats;
+}
+
+std::vector<OpenNamespace> Engine::OpenNamespaces() const {
+  std::vector<OpenNamespace> open;
+  for (const auto& slot : Slots()) {
+    if (const auto stats = slot->StatsIfOpen(); stats.has_value()) {
+      open.push_back({.name = slot->name(), .index = *stats});
+    }
+  }
+  return open;
 }
 
 }  // namespace varve::engine

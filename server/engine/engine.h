@@ -44,7 +44,15 @@ struct EngineOptions {
 struct EngineStats {
   uint64_t namespaces = 0;
   uint64_t open_namespaces = 0;
-  uint64_t disk_bytes = 0;
+  uint64_t disk_bytes = 0;       // of the data directory
+  uint64_t disk_free_bytes = 0;  // of the file system that it is on, for this process
+  uint64_t disk_size_bytes = 0;
+};
+
+// A namespace that is open.
+struct OpenNamespace {
+  std::string name;
+  IndexStats index;
 };
 
 // What every call says of a namespace that does not exist.
@@ -97,6 +105,10 @@ class Engine {
                                                  const CallControl& control);
 
   EngineStats Stats() const;
+  // Those that are open, in order of name; opens none.
+  std::vector<OpenNamespace> OpenNamespaces() const ABSL_LOCKS_EXCLUDED(mu_);
+  const index::CompactionGate& compactions() const { return compaction_gate_; }
+  storage::StoreStats StoreStats() const { return store_->Stats(); }
 
   EngineLimits& limits() { return *limits_; }
 

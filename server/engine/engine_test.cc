@@ -96,6 +96,33 @@ TEST_F(EngineTest, AnIdleNamespaceIsClosedAndComesBackAsItWas) {
   EXPECT_EQ(Count("a"), 2500u);
 }
 
+TEST_F(EngineTest, LookingAtOpenNamespacesOpensNoneAndKeepsNoneOpen) {
+  Open();
+  for (const char* name : {"a", "b"}) {
+    Create(name);
+    Fill(name, 2500);
+    Fill(name, 10);  // replaces as many
+  }
+  Open({.close_idle_after = absl::Milliseconds(20)});
+  EXPECT_TRUE(engine_->OpenNamespaces().empty());
+  const auto held = engine_->FindNamespace("b").value();
+  const std::vector<OpenNamespace> open = engine_->OpenNamespaces();
+  ASSERT_EQ(open.size(), 1u);
+  EXPECT_EQ(open[0].name, "b");
+  EXPECT_EQ(open[0].index.live_rows, 2500u);
+  EXPECT_GT(open[0].index.segments, 0u);
+  EXPECT_GT(open[0].index.memory_bytes, 0u);
+}
+
+TEST_F(EngineTest, ANamespaceThatIsLookedAtAllTheTimeIsClosed) {
+  Open({.close_idle_after = absl::Milliseconds(20)});
+  Create("a");
+  Fill("a", 100);
+  while (!engine_->OpenNamespaces().empty()) std::this_thread::yield();
+  EXPECT_EQ(engine_->Stats().open_namespaces, 0u);
+  EXPECT_GT(engine_->Stats().disk_size_bytes, engine_->Stats().disk_free_bytes);
+}
+
 TEST_F(EngineTest, ANamespaceThatSomebodyHoldsIsNotClosed) {
   Open({.close_idle_after = absl::Milliseconds(1)});
   Create("a");

@@ -204,7 +204,7 @@ absl::StatusOr<FieldSearch::Neighbors> FieldSearch::NearestByVector(
   const index::SearchParams params{
       .k = k, .ef = ef, .exact = query_.exact, .now = now_, .matches = matches};
   // The first round of the first query is the one to be explained.
-  auto* const reports = query_.explain && position == 0 && reports_.empty() ? &reports_ : nullptr;
+  auto* const reports = position == 0 && reports_.empty() ? &reports_ : nullptr;
   return index::SearchView(space_, view_, vectors_[position].get(), params, control_, reports);
 }
 

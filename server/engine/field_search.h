@@ -42,7 +42,6 @@ struct SearchQuery {
   uint64_t min_sequence = 0;
   std::optional<metadata::Filter> filter;
   RecordMask include;
-  bool explain = false;  // of the first query
   uint32_t offset = 0;
   std::optional<float> max_distance;
   // For one query alone:
@@ -65,9 +64,9 @@ struct SearchResult {
   uint64_t sequence = 0;
   std::vector<uint32_t> counts;  // per query
   std::vector<float> distances;
-  RecordList records;                   // of all results; what of them was asked for
-  std::vector<metadata::Value> groups;  // with group_by: of each result
-  std::vector<SegmentExplanation> explanation;
+  RecordList records;                           // of all results; what of them was asked for
+  std::vector<metadata::Value> groups;          // with group_by: of each result
+  std::vector<SegmentExplanation> explanation;  // of the first query
   absl::Duration filter_time;
 };
 

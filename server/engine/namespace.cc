@@ -57,6 +57,7 @@ class StoredColumns {
   StoredColumns& operator=(const StoredColumns&) = delete;
 
   const std::vector<std::string_view>& ids() const { return ids_; }
+  uint64_t vector_bytes() const { return vector_bytes_; }
   void SetColumns(storage::Commit* commit) const {
     commit->ids = ids_;
     commit->fields = fields_;
@@ -77,12 +78,14 @@ class StoredColumns {
       const size_t end = column.has_offsets ? column.offsets[row + 1] : begin + 1;
       vectors_[i].push_back(
           stored.bytes.substr(begin * vector_bytes, (end - begin) * vector_bytes));
+      vector_bytes_ += vectors_[i].back().size();
     }
     fields_.push_back({.field = static_cast<storage::FieldNumber>(field - schema.fields.begin()),
                        .vectors = vectors_[i]});
   }
 
   std::vector<std::string_view> ids_;
+  uint64_t vector_bytes_ = 0;
   std::vector<std::string> widened_;
   std::vector<std::vector<std::string_view>> vectors_;
   std::vector<storage::FieldColumn> fields_;
@@ -135,6 +138,16 @@ absl::StatusOr<NamespaceSchema> SchemaOf(const storage::NamespaceEntry& entry) {
   VARVE_ASSIGN_OR_RETURN(NamespaceSchema schema, ParseSchema(entry.schema));
   if (entry.state.id_type != 0) schema.id_type = static_cast<IdType>(entry.state.id_type);
   return schema;
+}
+
+IndexStats& IndexStats::operator+=(const IndexStats& other) {
+  segments += other.segments;
+  live_rows += other.live_rows;
+  dead_rows += other.dead_rows;
+  unindexed_rows += other.unindexed_rows;
+  memory_bytes += other.memory_bytes;
+  file_bytes += other.file_bytes;
+  return *this;
 }
 
 Namespace::Namespace(const storage::NamespaceEntry& entry, NamespaceSchema schema,
@@ -238,6 +251,7 @@ absl::StatusOr<WriteResult> Namespace::Upsert(const RecordsView& records, OnErro
   }
   WriteResult result{.sequence = state_.sequence,
                      .records_written = batch.rows.size(),
+                     .vector_bytes = columns.vector_bytes(),
                      .superseded_rows = std::move(batch.superseded),
                      .row_errors = std::move(batch.errors)};
   if (batch.rows.empty() && producer_batch.producer.empty()) return result;
@@ -621,13 +635,20 @@ absl::Status Namespace::UpdateIndexOptions(std::string_view field_name,
 }
 
 NamespaceStats Namespace::Stats() const {
-  NamespaceStats stats;
+  NamespaceStats stats{.index = StatsOfIndex()};
   stats.records = Count(nullptr, &stats.sequence);
+  return stats;
+}
+
+IndexStats Namespace::StatsOfIndex() const {
+  IndexStats stats;
   for (const auto& set : segments_) {
     for (const index::SegmentInfo& segment : set->Segments()) {
-      ++stats.segments;
-      stats.dead_rows += segment.rows - segment.live_rows;
-      stats.index_memory_bytes += segment.memory_bytes;
+      stats += {.segments = 1,
+                .live_rows = segment.live_rows,
+                .dead_rows = segment.rows - segment.live_rows,
+                .memory_bytes = segment.memory_bytes,
+                .file_bytes = segment.file_bytes};
     }
   }
   stats.unindexed_rows = IndexingProgress(next_row()).unindexed_rows;

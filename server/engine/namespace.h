@@ -36,13 +36,22 @@ struct ProducerBatch {
   uint64_t number = 0;
 };
 
+// The segments of a namespace, all fields together.
+struct IndexStats {
+  uint64_t segments = 0;
+  uint64_t live_rows = 0;  // of each field, and of each vector where a record has several
+  uint64_t dead_rows = 0;
+  uint64_t unindexed_rows = 0;  // committed and not yet linked: searches scan them
+  uint64_t memory_bytes = 0;
+  uint64_t file_bytes = 0;  // of sealed segments, which are mapped
+
+  IndexStats& operator+=(const IndexStats& other);
+};
+
 struct NamespaceStats {
   uint64_t records = 0;
   uint64_t sequence = 0;
-  uint64_t segments = 0;
-  uint64_t dead_rows = 0;
-  uint64_t unindexed_rows = 0;
-  uint64_t index_memory_bytes = 0;
+  IndexStats index;
 };
 
 // The schema of a namespace as the store knows it. DataLoss when it does not parse.
@@ -129,6 +138,8 @@ class Namespace {
   bool Idle() const;
 
   NamespaceStats Stats() const;
+  // Quick: looks at no record.
+  IndexStats StatsOfIndex() const;
   absl::StatusOr<std::vector<index::SegmentInfo>> ListSegments(std::string_view field) const;
   // How far the index is with the rows numbered below `before_row`, all fields together.
   index::IndexingProgress IndexingProgress(uint64_t before_row) const;

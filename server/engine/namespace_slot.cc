@@ -1,5 +1,7 @@
 #include "server/engine/namespace_slot.h"
 
+#include <utility>
+
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "base/str_cat.h"
@@ -13,12 +15,13 @@ absl::StatusOr<std::shared_ptr<Namespace>> NamespaceSlot::Get() {
   if (opened_ != nullptr && opened_->damaged()) {
     opened_->Retire(absl::UnavailableError(StrCat(
         "namespace \"", name_, "\" is being opened anew, because of a damaged file: try again")));
-    opened_ = nullptr;
+    Exchange(nullptr);
   }
   if (opened_ == nullptr) {
     VARVE_ASSIGN_OR_RETURN(const storage::NamespaceEntry entry,
                            resources_.store->ReadNamespace(name_));
-    VARVE_ASSIGN_OR_RETURN(opened_, Namespace::Open(entry, resources_));
+    VARVE_ASSIGN_OR_RETURN(auto opened, Namespace::Open(entry, resources_));
+    Exchange(std::move(opened));
   }
   return opened_;
 }
@@ -35,6 +38,18 @@ absl::StatusOr<NamespaceSchema> NamespaceSlot::Schema() const {
   VARVE_ASSIGN_OR_RETURN(const storage::NamespaceEntry entry,
                          resources_.store->ReadNamespace(name_));
   return SchemaOf(entry);
+}
+
+std::shared_ptr<Namespace> NamespaceSlot::Exchange(std::shared_ptr<Namespace> opened) {
+  MutexLock lock(&look_mu_);
+  open_ = opened.get();
+  return std::exchange(opened_, std::move(opened));
+}
+
+std::optional<IndexStats> NamespaceSlot::StatsIfOpen() const {
+  MutexLock lock(&look_mu_);
+  if (open_ == nullptr) return std::nullopt;
+  return open_->StatsOfIndex();
 }
 
 void NamespaceSlot::DeleteExpired() {
@@ -54,7 +69,7 @@ void NamespaceSlot::CloseIfIdle(absl::Time used_before) {
   std::shared_ptr<Namespace> closed;  // destroyed without the lock
   MutexLock lock(&mu_);
   if (opened_ == nullptr || last_used_ >= used_before) return;
-  if (opened_.use_count() == 1 && opened_->Idle()) closed = std::move(opened_);
+  if (opened_.use_count() == 1 && opened_->Idle()) closed = Exchange(nullptr);
 }
 
 void NamespaceSlot::ReleaseMemory() {
@@ -73,7 +88,7 @@ void NamespaceSlot::Delete() {
   MutexLock lock(&mu_);
   deleted_ = true;
   if (opened_ != nullptr) opened_->Retire(Deleted());
-  opened_ = nullptr;
+  Exchange(nullptr);
 }
 
 }  // namespace varve::engine

@@ -2,6 +2,7 @@
 #define VARVE_SERVER_ENGINE_NAMESPACE_SLOT_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -47,20 +48,31 @@ class NamespaceSlot {
   // It is deleted: nobody gets it any more, and a write that is under way has ended.
   void Delete() ABSL_LOCKS_EXCLUDED(mu_);
 
-  bool is_open() const ABSL_LOCKS_EXCLUDED(mu_) {
-    MutexLock lock(&mu_);
-    return opened_ != nullptr;
+  // What its index holds, if it is open. Neither opens it, nor waits while it is being opened, nor counts
+  // as its use.
+  std::optional<IndexStats> StatsIfOpen() const ABSL_LOCKS_EXCLUDED(look_mu_);
+  bool is_open() const ABSL_LOCKS_EXCLUDED(look_mu_) {
+    MutexLock lock(&look_mu_);
+    return open_ != nullptr;
   }
+
+  const std::string& name() const { return name_; }
 
  private:
   absl::Status Deleted() const;
+  // Exchanges opened_; returns what it was.
+  std::shared_ptr<Namespace> Exchange(std::shared_ptr<Namespace> opened)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) ABSL_LOCKS_EXCLUDED(look_mu_);
 
   const std::string name_;
   const NamespaceResources& resources_;
-  mutable Mutex mu_;  // held while the namespace is opened
+  mutable Mutex mu_ ABSL_ACQUIRED_BEFORE(look_mu_);  // held while the namespace is opened
   std::shared_ptr<Namespace> opened_ ABSL_GUARDED_BY(mu_);
   absl::Time last_used_ ABSL_GUARDED_BY(mu_);
   bool deleted_ ABSL_GUARDED_BY(mu_) = false;
+  // opened_ for those who only look, who would otherwise wait for who opens it, or be taken for users.
+  mutable Mutex look_mu_;
+  Namespace* open_ ABSL_GUARDED_BY(look_mu_) = nullptr;
 };
 
 }  // namespace varve::engine

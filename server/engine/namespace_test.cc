@@ -226,7 +226,7 @@ TEST_F(NamespaceTest, EverythingIsThereAgainAfterARestart) {
   EXPECT_EQ(namespace_->sequence(), 7u);
   ASSERT_TRUE(Upsert({10}).ok());
   EXPECT_THAT(SearchIds(10.1f, 1), ElementsAre(10));
-  while (namespace_->Stats().unindexed_rows > 0) std::this_thread::yield();
+  while (namespace_->StatsOfIndex().unindexed_rows > 0) std::this_thread::yield();
   EXPECT_THAT(SearchIds(10.1f, 3), ElementsAre(10, 11, 9));
 }
 

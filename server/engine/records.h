@@ -94,6 +94,7 @@ struct WriteResult {
   uint64_t sequence = 0;
   bool duplicate = false;  // the producer's batch had been committed before
   uint64_t records_written = 0;
+  uint64_t vector_bytes = 0;              // of these records, all fields
   std::vector<uint32_t> superseded_rows;  // positions whose id comes again later in the batch
   std::vector<RowError> row_errors;       // with OnError::kSkip
 };

@@ -240,7 +240,7 @@ TEST_F(SegmentFilesTest, ASegmentWithManyDeadRowsIsMadeAnewAndGivesItsSpaceBack)
   std::iota(dead.begin(), dead.end(), 1100);
   Delete(dead);
   WaitUntilIdle();
-  EXPECT_EQ(namespace_->Stats().dead_rows, 0u);
+  EXPECT_EQ(namespace_->StatsOfIndex().dead_rows, 0u);
   EXPECT_THAT(*store_.ReadMarks(storage::RowMarkKind::kTombstone, 1, storage::kDefaultField,
                                 {1, storage::kLastRow}),
               IsEmpty());
@@ -293,11 +293,11 @@ TEST_F(SegmentFilesTest, AFlushLeavesNoTailAndACompactionOneSegmentWithoutDeadRo
   EXPECT_EQ(Sealed(), 3u);
   Open();
   EXPECT_EQ(Sealed(), 3u) << "nothing was read from the store";
-  EXPECT_EQ(namespace_->Stats().dead_rows, 2u);
+  EXPECT_EQ(namespace_->StatsOfIndex().dead_rows, 2u);
   Upsert(2500, 2600);
   EXPECT_TRUE(Await(&Namespace::Compact).ok());
   EXPECT_EQ(Files().size(), 1u);
-  EXPECT_EQ(namespace_->Stats().dead_rows, 0u);
+  EXPECT_EQ(namespace_->StatsOfIndex().dead_rows, 0u);
   EXPECT_THAT(*store_.ReadMarks(storage::RowMarkKind::kTombstone, 1, storage::kDefaultField,
                                 {1, storage::kLastRow}),
               IsEmpty());
@@ -316,6 +316,8 @@ TEST_F(SegmentFilesTest, AFullDiskIsWhatAFlushAndACompactionAnswer) {
   EXPECT_TRUE(Await(&Namespace::Flush).ok());
   files_.full = true;
   EXPECT_TRUE(absl::IsResourceExhausted(Await(&Namespace::Compact)));
+  EXPECT_EQ(gate_.counters().failed.value(), 1u);
+  EXPECT_EQ(gate_.counters().finished.value(), 0u);
   EXPECT_THAT(Search(2400.2f, 2), ElementsAre(2400, 2401));
   files_.full = false;
   EXPECT_TRUE(Await(&Namespace::Compact).ok());
@@ -376,7 +378,7 @@ TEST_F(SegmentFilesTest, AFileOfAnotherSegmentUnderItsNameIsNotTaken) {
 TEST_F(SegmentFilesTest, AFullDiskDelaysSealingAndNothingElse) {
   files_.full = true;
   Upsert(0, 1500);
-  while (namespace_->Stats().unindexed_rows > 0) std::this_thread::yield();
+  while (namespace_->StatsOfIndex().unindexed_rows > 0) std::this_thread::yield();
   EXPECT_THAT(Search(700.2f, 2), ElementsAre(700, 701));
   Upsert(1500, 1600);
   EXPECT_EQ(Sealed(), 0u);

@@ -1,16 +1,15 @@
 #include "server/rpc/admin_service.h"
 
 #include <grpcpp/support/byte_buffer.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
 #include <string>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
+#include "server/process_stats.h"
 #include "server/rpc/indexing_rate.h"
 #include "server/rpc/snapshots.h"
 #include "server/rpc/unary_call.h"
@@ -45,15 +44,6 @@ google::protobuf::Duration EncodeDuration(absl::Duration duration) {
   return out;
 }
 
-// 0 when the kernel does not tell.
-uint64_t ResidentBytes() {
-  std::ifstream statm("/proc/self/statm");
-  uint64_t total_pages = 0;
-  uint64_t resident_pages = 0;
-  if (!(statm >> total_pages >> resident_pages)) return 0;
-  return resident_pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-}
-
 absl::Status ListSegments(const ServiceContext& context, const CallControl&,
                           const v1::ListSegmentsRequest& request,
                           v1::ListSegmentsResponse* response) {
@@ -77,10 +67,10 @@ absl::Status ListSegments(const ServiceContext& context, const CallControl&,
 void EncodeStats(const engine::NamespaceStats& stats, v1::NamespaceStats* out) {
   out->set_records(stats.records);
   out->set_sequence(stats.sequence);
-  out->set_segments(stats.segments);
-  out->set_dead_rows(stats.dead_rows);
-  out->set_unindexed_rows(stats.unindexed_rows);
-  out->set_index_memory_bytes(stats.index_memory_bytes);
+  out->set_segments(stats.index.segments);
+  out->set_dead_rows(stats.index.dead_rows);
+  out->set_unindexed_rows(stats.index.unindexed_rows);
+  out->set_index_memory_bytes(stats.index.memory_bytes);
 }
 
 absl::Status Stats(const ServiceContext& context, const CallControl&,
@@ -95,7 +85,7 @@ absl::Status Stats(const ServiceContext& context, const CallControl&,
   if (!context.access->CoversAll()) return absl::OkStatus();
   const engine::EngineStats stats = context.engine->Stats();
   response->set_namespaces(stats.namespaces);
-  response->set_resident_bytes(ResidentBytes());
+  response->set_resident_bytes(ReadProcessStats().resident_bytes);
   response->set_disk_bytes(stats.disk_bytes);
   return absl::OkStatus();
 }

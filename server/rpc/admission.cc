@@ -46,6 +46,11 @@ size_t Budget::used() const {
   return used_;
 }
 
+size_t Budget::waiters() const {
+  MutexLock lock(&mu_);
+  return waiters_.size();
+}
+
 // Who waits goes first: without that a stream of small amounts would starve a large one.
 bool Budget::Fits(size_t amount) const { return waiters_.empty() && amount <= limit_ - used_; }
 

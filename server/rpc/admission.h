@@ -55,6 +55,9 @@ class Budget {
       ABSL_LOCKS_EXCLUDED(mu_);
 
   size_t used() const ABSL_LOCKS_EXCLUDED(mu_);
+  size_t limit() const { return limit_; }
+  // Those who wait their turn.
+  size_t waiters() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   struct Waiter {

@@ -108,6 +108,7 @@ TEST_F(BudgetTest, NobodyOvertakesWhoWaits) {
 TEST_F(BudgetTest, AGrantThatIsDroppedServesTheNext) {
   auto first = budget_.TryReserve(100);
   EXPECT_FALSE(budget_.ReserveOrWait(100, [](Budget::Share) {}).has_value());
+  EXPECT_EQ(budget_.waiters(), 1);
   Wait("next", 100);
   first = absl::CancelledError("");
   AwaitGrants();

@@ -76,8 +76,11 @@ class WriteCall : public UnaryCall {
 
   void Conclude(absl::Status status) {
     if (!status.ok()) return End(std::move(status));
+    Acknowledging();
     Respond(response_);
   }
+  // The write is what the client asked for; it is told now.
+  virtual void Acknowledging() {}
 
   void Released() override {
     share_ = Budget::Share();
@@ -100,8 +103,12 @@ class UpsertCall final : public WriteCall<v1::UpsertRequest, v1::UpsertResponse>
     DecodedRecords records;
     VARVE_RETURN_IF_ERROR(records.Decode(parsed_.records()));
     VARVE_ASSIGN_OR_RETURN(const auto result, namespace_->Upsert(records.view(), on_error));
+    context().metrics->writes.CountBatch(result);
     EncodeWriteResult(result, synced_, &response_);
     return absl::OkStatus();
+  }
+  void Acknowledging() override {
+    context().metrics->writes.CountAcknowledgement(synced_, absl::Now() - begin());
   }
 };
 
@@ -123,17 +130,21 @@ class DeleteCall final : public WriteCall<v1::DeleteRequest, v1::DeleteResponse>
     DecodedIds ids;
     VARVE_RETURN_IF_ERROR(ids.Decode(parsed_.ids(), "ids"));
     VARVE_ASSIGN_OR_RETURN(const auto result, namespace_->Delete(ids.view()));
-    response_.set_sequence(result.sequence);
-    response_.set_records_deleted(result.records_deleted);
+    Deleted(result);
     return absl::OkStatus();
   }
 
   absl::Status WriteMatching(const metadata::Filter& filter) {
     context().access->Audit();
     VARVE_ASSIGN_OR_RETURN(const auto result, namespace_->DeleteMatching(filter, control()));
+    Deleted(result);
+    return absl::OkStatus();
+  }
+
+  void Deleted(const engine::DeleteResult& result) {
+    context().metrics->writes.deleted_records.Add(result.records_deleted);
     response_.set_sequence(result.sequence);
     response_.set_records_deleted(result.records_deleted);
-    return absl::OkStatus();
   }
 
   absl::Status Preview(const metadata::Filter& filter) {
@@ -165,6 +176,7 @@ class UpdateMetadataCall final
     response_.set_sequence(result.sequence);
     response_.set_durability(EncodeSynced(synced_));
     response_.set_records_updated(result.records_updated);
+    context().metrics->writes.updated_records.Add(result.records_updated);
     EncodeIds(std::move(result.missing), response_.mutable_missing());
     return absl::OkStatus();
   }

@@ -42,7 +42,7 @@ void IngestStream::OnReadDone(bool ok) {
     // What arrives when the stream is to end is as if it had not been sent: it is not acknowledged.
     if (!ok || draining_ || failure_.has_value() || ending()) return SettleLocked();
     bytes = reading_into_.Length();
-    unanswered_.push_back(bytes);
+    unanswered_.push_back({.bytes = bytes, .read_at = absl::Now()});
     unanswered_bytes_ += bytes;
     unadmitted_.emplace();
     unadmitted_->Swap(&reading_into_);
@@ -175,6 +175,7 @@ absl::StatusOr<engine::WriteResult> IngestStream::Upsert(const v1::IngestBatch& 
                          namespace_->Upsert(records.view(), on_error_,
                                             {.producer = producer_, .number = batch.number()}));
   last_batch_ = batch.number();
+  context().metrics->writes.CountBatch(result);
   return result;
 }
 
@@ -192,7 +193,10 @@ absl::Status IngestStream::Answer(const v1::IngestResponse& response, bool after
     MutexLock lock(&mu_);
     opened_ = true;
     ack = first_ack_ + acks_.size();
-    acks_.push_back({!after_sync, SerializeMessage(response), std::move(share)});
+    acks_.push_back({.ready = !after_sync,
+                     .of_batch = response.has_ack(),
+                     .bytes = SerializeMessage(response),
+                     .share = std::move(share)});
     SendReadyLocked();
   }
   if (!after_sync) return absl::OkStatus();
@@ -217,6 +221,10 @@ void IngestStream::Synced(uint64_t ack, const absl::Status& status) {
 
 void IngestStream::SendReadyLocked() {
   for (; !acks_.empty() && acks_.front().ready; acks_.pop_front(), ++first_ack_) {
+    if (acks_.front().of_batch) {
+      const Unanswered& answered = unanswered_[sending_.size()];
+      context().metrics->writes.CountAcknowledgement(synced_, absl::Now() - answered.read_at);
+    }
     sending_.push_back(std::move(acks_.front().share));
     SendLocked(acks_.front().bytes);
   }
@@ -224,7 +232,7 @@ void IngestStream::SendReadyLocked() {
 
 void IngestStream::Written() {
   MutexLock lock(&mu_);
-  unanswered_bytes_ -= unanswered_.front();
+  unanswered_bytes_ -= unanswered_.front().bytes;
   unanswered_.pop_front();
   sending_.pop_front();
   ReadLocked();

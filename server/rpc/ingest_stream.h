@@ -48,9 +48,15 @@ class IngestStream final
     grpc::ByteBuffer bytes;
     Budget::Share share;
   };
+  // A message that was read and whose answer has not gone out.
+  struct Unanswered {
+    size_t bytes;
+    absl::Time read_at;
+  };
   // An answer that may have to wait for an fsync.
   struct PendingAck {
     bool ready = false;
+    bool of_batch = false;
     grpc::ByteBuffer bytes;
     Budget::Share share;  // of the answers' budget, where it is large
   };
@@ -101,8 +107,7 @@ class IngestStream final
   std::optional<absl::Status> failure_ ABSL_GUARDED_BY(mu_);
   std::optional<grpc::ByteBuffer> unadmitted_ ABSL_GUARDED_BY(mu_);  // waits for budget
   std::deque<Message> inbox_ ABSL_GUARDED_BY(mu_);
-  // Bytes of every message that was read and whose answer has not gone out.
-  std::deque<size_t> unanswered_ ABSL_GUARDED_BY(mu_);
+  std::deque<Unanswered> unanswered_ ABSL_GUARDED_BY(mu_);
   size_t unanswered_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   std::deque<PendingAck> acks_ ABSL_GUARDED_BY(mu_);
   uint64_t first_ack_ ABSL_GUARDED_BY(mu_) = 0;  // number of acks_.front()

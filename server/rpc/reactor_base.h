@@ -11,7 +11,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
@@ -22,8 +24,10 @@
 #include "base/call_control.h"
 #include "base/mutex.h"
 #include "base/thread_pool.h"
+#include "server/log.h"
 #include "server/rpc/admission.h"
 #include "server/rpc/call_access.h"
+#include "server/rpc/call_identity.h"
 #include "server/rpc/call_log.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/service_context.h"
@@ -41,7 +45,7 @@ inline absl::Time Deadline(const grpc::CallbackServerContext& rpc) {
 // What gRPC says of a call, and what the server gives it.
 struct CallOrigin {
   std::string_view method;  // for the log; a literal
-  const grpc::CallbackServerContext& rpc;
+  grpc::CallbackServerContext& rpc;
   const ServiceContext& context;
 };
 
@@ -70,11 +74,17 @@ class Call : public Reactor,
       : access_(origin.context.keys, origin.method, origin.rpc),
         context_(origin.context.ForCall(&access_)),
         method_(origin.method),
-        control_(Deadline(origin.rpc)) {}
+        metrics_(context_.metrics->calls.OfMethod(method_, kStreams)),
+        identity_(IdentifyCall(origin.rpc.client_metadata())),
+        log_fields_(LogFields(identity_)),
+        control_(Deadline(origin.rpc)) {
+    origin.rpc.AddTrailingMetadata(kRequestIdKey, identity_.request_id);
+  }
 
   // Called once, by StartCall.
   void Launch() ABSL_LOCKS_EXCLUDED(mu_) {
     self_ = this->shared_from_this();
+    metrics_.Begin();
     if (!context_.calls->Add(this)) {
       return End(absl::UnavailableError("the server is shutting down; retry elsewhere or later"));
     }
@@ -129,6 +139,7 @@ class Call : public Reactor,
     if (end_.has_value()) return;
     ++running_;
     pool->Schedule([this, self = this->shared_from_this(), work = std::move(work)]() mutable {
+      const LogScope scope(log_fields_);
       work();
       MutexLock lock(&mu_);
       --running_;
@@ -155,6 +166,8 @@ class Call : public Reactor,
   void FinishIfReadyLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (!end_.has_value() || finished_ || running_ > 0 || !FlushedLocked()) return;
     finished_ = true;
+    metrics_.Conclude(end_->code(), absl::Now() - begin_);
+    const LogScope scope(log_fields_);
     LogCallEnd(method_, *end_);
     access_.LogEnd(*end_);
     this->Finish(ToGrpcStatus(*end_));
@@ -164,14 +177,22 @@ class Call : public Reactor,
   absl::Status CheckAccess() { return access_.Check(); }
 
   const CallControl& control() const { return control_; }
+  // When it came.
+  absl::Time begin() const { return begin_; }
   const ServiceContext& context() const { return context_; }
 
   mutable Mutex mu_;
 
  private:
+  static constexpr bool kStreams = !std::is_same_v<Reactor, grpc::ServerUnaryReactor>;
+
   CallAccess access_;
   const ServiceContext context_;  // a copy: somebody may call back when the server is gone
   const std::string_view method_;
+  MethodMetrics& metrics_;  // the server's
+  const CallIdentity identity_;
+  const std::vector<LogField> log_fields_;  // of identity_
+  const absl::Time begin_ = absl::Now();
   CallControl control_;
   std::shared_ptr<Call> self_;
   std::optional<grpc::Alarm> alarm_ ABSL_GUARDED_BY(mu_);

@@ -1,6 +1,7 @@
 #include "server/rpc/search.h"
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -9,6 +10,9 @@
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "base/str_cat.h"
+#include "metadata/filter.h"
+#include "server/log.h"
+#include "server/rpc/line_limit.h"
 #include "server/rpc/metadata_codec.h"
 #include "server/rpc/record_codec.h"
 #include "server/rpc/status_mapping.h"
@@ -54,7 +58,6 @@ absl::StatusOr<engine::SearchQuery> ToQuery(const ServiceContext& context,
                             .min_sequence = options.min_sequence(),
                             .include = Mask(context, options.include_vectors(),
                                             options.include_metadata(), options.metadata_paths()),
-                            .explain = options.explain(),
                             .offset = options.offset(),
                             .group_by = options.group_by(),
                             .group_size = std::max<uint32_t>(options.group_size(), 1)};
@@ -70,6 +73,102 @@ absl::StatusOr<engine::SearchQuery> ToQuery(const ServiceContext& context,
   }
   VARVE_ASSIGN_OR_RETURN(query.filter, DecodeFilter(options.filter(), "options.filter"));
   return query;
+}
+
+// What a log line shows of a filter.
+constexpr size_t kFilterBytesMax = 256;
+
+PlanLabel LabelOf(index::SearchPlan plan) {
+  switch (plan) {
+    case index::SearchPlan::kScan:
+      return PlanLabel::kScan;
+    case index::SearchPlan::kFilteredWalk:
+      return PlanLabel::kFilteredWalk;
+    case index::SearchPlan::kWalk:
+      return PlanLabel::kWalk;
+  }
+  return PlanLabel::kScan;
+}
+
+// The plan by which most rows were searched.
+PlanLabel LabelOf(const engine::SearchQuery& query, const engine::SearchResult& result) {
+  if (query.exact) return PlanLabel::kExact;
+  std::array<uint64_t, kPlanLabels.size()> rows = {};
+  rows[static_cast<size_t>(PlanLabel::kScan)] = 1;  // nothing to search is nothing to walk
+  for (const engine::SegmentExplanation& segment : result.explanation) {
+    rows[static_cast<size_t>(LabelOf(segment.report.search.plan))] += segment.report.rows;
+  }
+  return static_cast<PlanLabel>(std::max_element(rows.begin(), rows.end()) - rows.begin());
+}
+
+// `result` is null for a search that failed.
+void LogSlowQuery(const engine::Namespace& searched, const engine::SearchQuery& query,
+                  const absl::Status& status, const engine::SearchResult* result,
+                  absl::Duration duration) {
+  static LineLimit& limit = *new LineLimit;
+  int64_t suppressed = 0;
+  if (!limit.Pass(&suppressed)) return;
+  const auto schema = searched.schema();
+  uint32_t ef = query.ef_search.value_or(0);
+  for (const engine::FieldSchema& field : schema->fields) {
+    if (ef == 0 && field.name == query.field) ef = field.index.ef_search;
+  }
+  std::string filter = query.filter.has_value() ? metadata::ToString(*query.filter) : "";
+  if (filter.size() > kFilterBytesMax) filter = filter.substr(0, kFilterBytesMax) + "...";
+  engine::SegmentExplanation sum;
+  if (result != nullptr) {
+    for (const engine::SegmentExplanation& segment : result->explanation) {
+      sum.matches += segment.matches;
+      sum.report.rows += segment.report.rows;
+      sum.report.search.distances += segment.report.search.distances;
+      sum.report.search.hops += segment.report.search.hops;
+      sum.report.search.dead_rows += segment.report.search.dead_rows;
+      sum.report.search.rescored += segment.report.search.rescored;
+    }
+  }
+  const std::string code = absl::StatusCodeToString(status.code());
+  Log(LogLevel::kWarning, "slow query",
+      {{"namespace", schema->name},
+       {"field", query.field},
+       {"seconds", absl::ToDoubleSeconds(duration)},
+       {"code", code},
+       {"queries", query.queries.rows},
+       {"k", query.k},
+       {"ef", ef},
+       {"filter", filter},
+       {"plan", result == nullptr ? "" : kPlanLabels[static_cast<size_t>(LabelOf(query, *result))]},
+       {"segments", result == nullptr ? 0 : result->explanation.size()},
+       {"rows", sum.report.rows},
+       {"matches", sum.matches},
+       {"distances", sum.report.search.distances},
+       {"hops", sum.report.search.hops},
+       {"dead_rows", sum.report.search.dead_rows},
+       {"rescored_rows", sum.report.search.rescored},
+       {"filter_seconds", result == nullptr ? 0 : absl::ToDoubleSeconds(result->filter_time)},
+       {"suppressed", suppressed}});
+}
+
+// Searches, counts it, and logs it if it was slow.
+absl::StatusOr<engine::SearchResult> RunSearch(const ServiceContext& context,
+                                               const CallControl& control,
+                                               const engine::Namespace& searched,
+                                               const engine::SearchQuery& query, bool batch) {
+  SearchMetrics& metrics = context.metrics->searches;
+  const absl::Time begin = absl::Now();
+  metrics.in_flight.Begin();
+  absl::StatusOr<engine::SearchResult> result = searched.Search(query, control);
+  metrics.in_flight.End();
+  const absl::Duration duration = absl::Now() - begin;
+  if (result.ok()) {
+    SearchMetrics::OfPlan& of_plan = metrics[LabelOf(query, *result)];
+    (batch ? of_plan.batch : of_plan.single).Observe(duration);
+    of_plan.queries.Add(batch ? query.queries.rows : 1);
+  }
+  if (duration > context.slow_query) {
+    metrics.slow.Add();
+    LogSlowQuery(searched, query, result.status(), result.ok() ? &*result : nullptr, duration);
+  }
+  return result;
 }
 
 v1::SearchPlan EncodePlan(index::SearchPlan plan) {
@@ -190,9 +289,10 @@ absl::Status Search(const ServiceContext& context, const CallControl& control,
   if (query.include.vectors) {
     VARVE_RETURN_IF_ERROR(CheckVectorBytes(context, *searched, query.k));
   }
-  VARVE_ASSIGN_OR_RETURN(const engine::SearchResult result, searched->Search(query, control));
+  VARVE_ASSIGN_OR_RETURN(const engine::SearchResult result,
+                         RunSearch(context, control, *searched, query, /*batch=*/false));
   response->set_sequence(result.sequence);
-  if (query.explain) EncodeExplanation(result, response->mutable_explanation());
+  if (request.options().explain()) EncodeExplanation(result, response->mutable_explanation());
   return EncodeHits(result, response);
 }
 
@@ -223,9 +323,10 @@ absl::Status SearchBatch(const ServiceContext& context, const CallControl& contr
                                                " results each are more than ", kBatchResultsMax,
                                                " results; ask for less at a time"));
   }
-  VARVE_ASSIGN_OR_RETURN(engine::SearchResult result, searched->Search(query, control));
+  VARVE_ASSIGN_OR_RETURN(engine::SearchResult result,
+                         RunSearch(context, control, *searched, query, /*batch=*/true));
   response->set_sequence(result.sequence);
-  if (query.explain) EncodeExplanation(result, response->mutable_explanation());
+  if (options.explain()) EncodeExplanation(result, response->mutable_explanation());
   response->mutable_counts()->Add(result.counts.begin(), result.counts.end());
   response->mutable_distances()->Add(result.distances.begin(), result.distances.end());
   EncodeIds(std::move(result.records.ids), response->mutable_ids());

@@ -154,7 +154,9 @@ class ServerImpl final : public Server {
                  .snapshot_pool = &snapshot_pool_,
                  .gate = &gate_,
                  .limits = &request_limits_,
+                 .metrics = &metrics_,
                  .max_message_bytes = options.max_message_bytes,
+                 .slow_query = options.slow_query,
                  .start_time = absl::Now(),
                  .keys = security_->keys()} {
     ApplyLimits(options);
@@ -188,6 +190,8 @@ class ServerImpl final : public Server {
     return absl::OkStatus();
   }
 
+  const ServerMetrics& metrics() const override { return metrics_; }
+  const Admission& admission() const override { return admission_; }
   int port() const override { return port_; }
   bool serving() const override { return !calls_.draining(); }
   void ReloadSecurity() override { security_->Reload(); }
@@ -220,6 +224,7 @@ class ServerImpl final : public Server {
  private:
   const absl::Duration drain_;
   const std::unique_ptr<Security> security_;
+  ServerMetrics metrics_;
   CallTracker calls_;
   // Destroyed from the last to the first: gRPC and its calls, then the threads that run what is
   // left of their work, then the budgets whose shares that work holds.

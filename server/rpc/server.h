@@ -9,6 +9,9 @@
 
 namespace varve::server {
 
+struct Admission;
+struct ServerMetrics;
+
 // The gRPC side of varved: the services, health and reflection on one port, and the threads that do
 // their work. Thread-safe.
 class Server {
@@ -19,6 +22,10 @@ class Server {
                                                        engine::Engine* engine);
   // Drains first, if nobody has.
   virtual ~Server() = default;
+
+  // What its calls have done, and what they hold.
+  virtual const ServerMetrics& metrics() const = 0;
+  virtual const Admission& admission() const = 0;
 
   // The port listened on.
   virtual int port() const = 0;

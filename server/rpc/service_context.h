@@ -18,6 +18,7 @@
 #include "server/rpc/admission.h"
 #include "server/rpc/call_access.h"
 #include "server/rpc/call_tracker.h"
+#include "server/rpc/server_metrics.h"
 #include "server/rpc/write_gate.h"
 
 namespace varve::server {
@@ -41,8 +42,11 @@ struct ServiceContext {
   ThreadPool* snapshot_pool;  // one thread: what it does takes long, and one at a time is enough
   WriteGate* gate;
   const RequestLimits* limits;
+  ServerMetrics* metrics;
   // Limit of messages in both directions.
   size_t max_message_bytes;
+  // Searches that take longer are logged; InfiniteDuration: none.
+  absl::Duration slow_query;
   absl::Time start_time;
   const KeyRing* keys;           // nullptr: calls need no key
   CallAccess* access = nullptr;  // of the call whose copy this is

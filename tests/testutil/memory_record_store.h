@@ -69,6 +69,7 @@ class MemoryRecordStore final : public RecordStore {
   absl::Status AbandonImport(NamespaceNumber) override { return NoCopies(); }
   absl::Status Flush() override { return absl::OkStatus(); }
   void ReclaimRows(NamespaceNumber, RowRange) override {}
+  StoreStats Stats() const override { return {}; }
   absl::StatusOr<std::string> ReadManifest(NamespaceNumber number, FieldNumber field) const override
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::vector<RowMark>> ReadMarks(RowMarkKind kind, NamespaceNumber number,
