@@ -1,5 +1,5 @@
 // varved: the Varve server. Opens the data directory, serves, and drains on SIGTERM or SIGINT.
-// `varved check` verifies a data directory instead.
+// `varved check` verifies a data directory instead, `varved health` asks a server how it is.
 
 #include <pthread.h>
 #include <signal.h>
@@ -24,6 +24,7 @@
 #include "base/str_cat.h"
 #include "server/check_command.h"
 #include "server/engine/engine.h"
+#include "server/health_command.h"
 #include "server/http_server.h"
 #include "server/log.h"
 #include "server/options.h"
@@ -158,7 +159,9 @@ absl::Status Serve(const Options& options, StopSignals* signals) {
 }
 
 int Main(int argc, char** argv) {
-  if (argc > 1 && std::string_view(argv[1]) == "check") return RunCheck(argc - 1, argv + 1);
+  const std::string_view command = argc > 1 ? argv[1] : "";
+  if (command == "check") return RunCheck(argc - 1, argv + 1);
+  if (command == "health") return RunHealth(argc - 1, argv + 1);
   const ParsedOptions parsed = ParseOptions(argc, argv);
   if (!parsed.options.has_value()) return parsed.exit_code;
   SetLogLevel(parsed.options->log_level);

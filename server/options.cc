@@ -135,7 +135,9 @@ ParsedOptions ParseOptions(int argc, const char* const* argv) {
   Options options;
   Units units = ToUnits(options);
   CLI::App app("varved: the Varve vector database server", "varved");
-  app.footer("varved check --help: verify a data directory that no server has open");
+  app.footer(
+      "varved check --help: verify a data directory that no server has open\n"
+      "varved health --help: ask the server of this machine whether it takes calls");
   app.set_version_flag("--version", StrCat("varved ", kVersion));
   app.set_config("--config", "", "File with options (TOML or INI): one name = value per line")
       ->envname("VARVE_CONFIG");
