@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import select
 import signal
 import subprocess
 
@@ -98,26 +99,28 @@ class Image:
 
 
 class Container:
-    """A running server; a context manager, which stops it."""
+    """A running server, with these arguments; a context manager, which stops it."""
 
-    def __init__(self, image: Image, volume: pathlib.Path, **settings: str):
+    def __init__(self, image: Image, volume: pathlib.Path, *arguments: str):
         # Loopback, for this machine's network is the container's; any free ports.
-        settings = {"VARVE_ADDRESS": "127.0.0.1", "VARVE_PORT": "0"} | settings
+        listen = ("--address", "127.0.0.1", "--port", "0", "--http-port", "0")
         self.image = image
         self.volume = volume
         self._runtime = subprocess.Popen(
-            image.command(volume, *image.config["Entrypoint"]),
-            env=image.environment(**settings),
+            image.command(volume, *image.config["Entrypoint"], *listen, *arguments),
+            env=image.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         self.log = ""
-        ready = self._runtime.stdout.readline()
+        answered, _, _ = select.select([self._runtime.stdout], [], [], START_SECONDS)
+        ready = self._runtime.stdout.readline() if answered else ""
         if not ready:
+            self._runtime.kill()
             _, self.log = self._runtime.communicate(timeout=STOP_SECONDS)
-            raise RuntimeError(f"the container ended while starting:\n{self.log}")
+            raise RuntimeError(f"the container ended, or hangs, while starting:\n{self.log}")
         ports = [word.rstrip(",").rsplit(":", 1)[1] for word in ready.split() if ":" in word[:-1]]
         self.grpc_port, self.http_port = ports
 
@@ -137,7 +140,11 @@ class Container:
     def stop(self) -> int:
         """SIGTERM to process 1, as runtimes do; returns its exit code. What it logged is in `log`."""
         os.kill(self.pid, signal.SIGTERM)
-        _, self.log = self._runtime.communicate(timeout=STOP_SECONDS)
+        try:
+            _, self.log = self._runtime.communicate(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._runtime.kill()  # and with it the server
+            raise
         return self._runtime.returncode
 
     def varve(self, *arguments: str) -> str:

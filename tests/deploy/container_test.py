@@ -106,6 +106,15 @@ def test_the_health_check_follows_the_server(image, volume):
         assert "no answer from 127.0.0.1 port" in gone.stderr
 
 
+def test_the_settings_for_kubernetes_are_read(image, volume):
+    settings = volume / "varved.toml"
+    settings.write_text((ROOT / "deploy/kubernetes/overlays/dev/varved.toml").read_text())
+    settings.chmod(0o644)
+    with Container(image, volume, "--config", "/var/lib/varve/varved.toml") as running:
+        assert running.stop() == 0
+    assert (volume / "data/FORMAT").exists()
+
+
 def test_the_check_of_a_stopped_container_s_volume_runs_in_the_image(image, volume):
     with Container(image, volume) as running:
         running.varve("namespace", "create", "n", "--dimension", "16", "--metric", "l2")
