@@ -39,7 +39,7 @@ var deployments = map[string]string{
 
 // Further values, each over a values file, that must render too.
 var variants = map[string][2]string{
-	"client certificates": {"", "tls: {clientCertificates: true}"},
+	"client certificates": {"values-production.yaml", "tls: {clientCertificates: true}"},
 	"every list and map": {"values-production.yaml", `
 imagePullSecrets: [registry]
 podAnnotations: {a: b}
@@ -297,6 +297,7 @@ func TestValuesThatAreWrongAreRefused(t *testing.T) {
 		"address: example.com":                              "address",
 		"service: {type: Local}":                            "service.type",
 		"storage: {accessMode: ReadWriteMany}":              "storage.accessMode",
+		"snapshots: {keep: 0}":                              "snapshots.keep",
 		"snapshots: {schedule: daily}":                      "snapshots.schedule",
 		"podDisruptionBudget: {maxUnavailable: -1}":         "podDisruptionBudget.maxUnavailable",
 		"auth: {enabled: false}":                            "tls.enabled and auth.enabled must both be true, or allowInsecure",
@@ -367,6 +368,7 @@ func TestADeploymentThatDoesNotFitTogetherIsFound(t *testing.T) {
 		"networkpolicy.yaml": {
 			{"- port: http", "- port: https", "which the server does not have"},
 			{"matchLabels:\n      app.kubernetes.io/name: varve", "matchLabels:\n      app.kubernetes.io/name: other", "NetworkPolicy does not select the server"},
+			{"app.kubernetes.io/component: snapshot", "app.kubernetes.io/component: other", "keeps snapshots out"},
 			{"policyTypes: [Ingress, Egress]", "policyTypes: [Ingress]", "lets the server call out"},
 		},
 		"poddisruptionbudget.yaml": {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 	core "k8s.io/api/core/v1"
+	networking "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -282,7 +283,17 @@ func (r *rules) checkCronJobs() {
 		r.want((config.text("api-keys") != "") == (key != nil && key.SecretKeyRef != nil), "the CronJob's key does not go with the server's auth")
 		authority := environment["VARVE_TLS_CA"].Value
 		r.want((config.text("tls-cert") != "") == (authority != ""), "the CronJob's VARVE_TLS_CA does not go with the server's TLS")
-		r.want(authority == "" || mountOf(container, authority) != nil, "the CronJob's %s is not mounted", authority)
+		files := []string{authority}
+		for _, word := range container.Command {
+			if strings.HasPrefix(word, "--tls-") {
+				_, file, _ := strings.Cut(word, "=")
+				files = append(files, file)
+			}
+		}
+		r.want((len(files) == 3) == (config.text("tls-client-ca") != ""), "the CronJob's certificate does not go with the server's tls-client-ca")
+		for _, file := range files {
+			r.want(file == "" || mountOf(container, file) != nil, "the CronJob's %s is not mounted", file)
+		}
 	}
 }
 
@@ -308,6 +319,9 @@ func (r *rules) checkSelectors() {
 			}
 		}
 		r.want(open["grpc"] && open["http"], "the NetworkPolicy does not open both ports")
+		for _, job := range r.cronJobs {
+			r.want(lets(policy, job.Spec.JobTemplate.Spec.Template.Labels), "the NetworkPolicy keeps snapshots out")
+		}
 	}
 	for owner, selector := range selectors {
 		r.want(selects(selector, template.Labels), "%s does not select the server", owner)
@@ -351,6 +365,18 @@ func (r *rules) checkMonitoring() {
 func selects(selector *metav1.LabelSelector, set map[string]string) bool {
 	parsed, err := metav1.LabelSelectorAsSelector(selector)
 	return err == nil && !parsed.Empty() && parsed.Matches(labels.Set(set))
+}
+
+// lets says whether pods with these labels, and not just any of the namespace, may call.
+func lets(policy *networking.NetworkPolicy, set map[string]string) bool {
+	for _, rule := range policy.Spec.Ingress {
+		for _, peer := range rule.From {
+			if rule.Ports[0].Port.String() == "grpc" && peer.PodSelector != nil && selects(peer.PodSelector, set) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func containerPort(container core.Container, name string) int {
