@@ -38,7 +38,7 @@ int Ask(const Options& options, const Question& question) {
   httplib::Client client(address, options.http_port);
   client.set_connection_timeout(question.timeout_seconds);
   client.set_read_timeout(question.timeout_seconds);
-  const httplib::Result result = client.Get(path.c_str());
+  const httplib::Result result = client.Get(path);
   if (!result) {
     return Fail(kUnhealthy, StrCat("no answer from ", where, " (", to_string(result.error()),
                                    "): is varved running, and is this its --http-port?"));
