@@ -336,7 +336,8 @@ CommandLine::CommandLine() {
   app_.footer(
       "varved check --help: verify a data directory that no server has open\n"
       "varved adopt --help: take namespaces of another data directory into one\n"
-      "varved key --help: make an API key");
+      "varved key --help: make an API key\n"
+      "varved health --help: ask the server of this machine whether it takes calls");
   app_.set_version_flag("--version", StrCat("varved ", kVersion));
   app_.set_config("--config", "", "File with settings (TOML): one name = value per line")
       ->envname("VARVE_CONFIG")
