@@ -1,5 +1,7 @@
 #include "clients/cli/session.h"
 
+#include <utility>
+
 #include "absl/strings/cord.h"
 #include "base/status_macros.h"
 
@@ -18,16 +20,23 @@ Session::~Session() {
 
 absl::StatusOr<client::Client*> Session::client() {
   if (client_ == nullptr) {
-    if (!data_dir.empty()) {
-      VARVE_ASSIGN_OR_RETURN(local_, options_.open_local(data_dir));
+    if (!local.data_dir.empty()) {
+      VARVE_ASSIGN_OR_RETURN(local_server_, options_.open_local(local));
     }
-    VARVE_ASSIGN_OR_RETURN(client_, client::Client::Connect(local_ ? local_->target : server,
-                                                            {.timeout = kCallTimeout}));
+    VARVE_ASSIGN_OR_RETURN(client_,
+                           client::Client::Connect(local_server_ ? local_server_->target : server,
+                                                   {.timeout = kCallTimeout}));
     if (options_.interrupt != nullptr) {
       options_.interrupt->SetHandler([client = client_.get()] { client->CancelAll(); });
     }
   }
   return client_.get();
+}
+
+absl::Status Session::WorkOn(LocalOptions directory) {
+  if (!local.data_dir.empty()) return UsageError("DIR is the directory; leave out --data-dir");
+  local = std::move(directory);
+  return absl::OkStatus();
 }
 
 bool Session::interrupted() const {

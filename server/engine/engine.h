@@ -29,8 +29,9 @@ namespace varve::engine {
 
 struct EngineOptions {
   std::string data_dir;
-  int search_threads = 0;  // 0: one per core
-  int index_threads = 0;   // 0: one per core
+  bool must_exist = false;  // NotFound instead of making the directory
+  int search_threads = 0;   // 0: one per core
+  int index_threads = 0;    // 0: one per core
   // A namespace that nobody used for so long is closed; its next use opens it again.
   absl::Duration close_idle_after = absl::Minutes(10);
   // How often expired records are deleted, and idle namespaces looked for.
