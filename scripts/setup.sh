@@ -8,7 +8,7 @@ LOGS=$TOOLS/logs
 BUILD_PACKAGES=(
   bazel-bootstrap bazel-rules-java bazel-rules-proto ca-certificates clang libstdc++-12-dev lld
   libabsl-dev libbenchmark-dev libcli11-dev libcpp-httplib-dev libfmt-dev libgmock-dev libgrpc++-dev
-  libgtest-dev libhnswlib-dev libhwy-dev libjemalloc-dev libprotobuf-dev librocksdb-dev
+  libgtest-dev libhdf5-dev libhnswlib-dev libhwy-dev libjemalloc-dev libprotobuf-dev librocksdb-dev
   libspdlog-dev libssl-dev nlohmann-json3-dev prometheus-cpp-dev protobuf-compiler
   protobuf-compiler-grpc zlib1g-dev
 )

@@ -32,7 +32,7 @@ int Fail(ExitCode code, const std::string& why) {
 }
 
 int Ask(const Options& options, const Question& question) {
-  const std::string address = OwnAddress(options.address);
+  const std::string address = OwnAddress(options.http_address);
   const std::string path = question.live ? "/healthz" : "/readyz";
   const std::string where = StrCat(address, " port ", options.http_port, path);
   httplib::Client client(address, options.http_port);

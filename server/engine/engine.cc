@@ -86,7 +86,9 @@ Engine::~Engine() {
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& options) {
-  VARVE_ASSIGN_OR_RETURN(auto directory, storage::DataDirectory::Open(options.data_dir));
+  VARVE_ASSIGN_OR_RETURN(auto directory,
+                         options.must_exist ? storage::DataDirectory::OpenExisting(options.data_dir)
+                                            : storage::DataDirectory::Open(options.data_dir));
   VARVE_ASSIGN_OR_RETURN(
       auto store,
       storage::RecordStore::Open(directory->records_path(), StoreOptions(options.memory_bytes)));

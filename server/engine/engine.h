@@ -30,6 +30,7 @@ namespace varve::engine {
 
 struct EngineOptions {
   std::string data_dir;
+  bool must_exist = false;  // NotFound instead of making the directory
   // Of the whole process: the store takes a share of it. 0: as if there were much.
   uint64_t memory_bytes = 0;
   int search_threads = 0;  // 0: one per core

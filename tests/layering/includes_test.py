@@ -24,6 +24,7 @@ LIBRARIES = {
     "grpc": ("clients", "server/rpc"),
     "grpcpp": ("clients", "server/rpc"),
     "google/protobuf": ("clients", "server/rpc"),
+    "hdf5": ("clients/cli/input",),
     "openssl": ("base", "server/rpc"),
     "prometheus": ("server/metrics.cc",),
     "hnswlib": (),  # the benchmarks compare with it
