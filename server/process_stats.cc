@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -100,6 +101,16 @@ AllocatorStats ReadAllocatorStats() {
   return {.allocated_bytes = ReadAllocator("stats.allocated"),
           .active_bytes = ReadAllocator("stats.active"),
           .resident_bytes = ReadAllocator("stats.resident")};
+}
+
+uint64_t ProcessMemoryBytes() {
+  std::FILE* const statm = std::fopen("/proc/self/statm", "re");
+  if (statm == nullptr) return 0;
+  unsigned long total = 0, resident = 0, shared = 0;
+  const int found = std::fscanf(statm, "%lu %lu %lu", &total, &resident, &shared);
+  std::fclose(statm);
+  if (found != 3) return 0;
+  return (resident - std::min(resident, shared)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace varve::server

@@ -16,6 +16,9 @@ struct ProcessStats {
 };
 ProcessStats ReadProcessStats();
 
+// Its memory without the pages of mapped files, cheaply: the whole of what a budget is for.
+uint64_t ProcessMemoryBytes();
+
 // What the allocator (jemalloc) has given out and holds. All 0 in programs with another one.
 struct AllocatorStats {
   uint64_t allocated_bytes = 0;  // in use

@@ -43,5 +43,13 @@ TEST(ProcessStatsTest, AProgramWithAnotherAllocatorIsToldNothingOfIt) {
   EXPECT_EQ(stats.resident_bytes, 0u);
 }
 
+TEST(ProcessMemoryBytesTest, GrowsWithWhatIsTouched) {
+  constexpr uint64_t kMiB = uint64_t{1} << 20;
+  const uint64_t before = ProcessMemoryBytes();
+  EXPECT_GT(before, 0u);
+  const auto touched = Fill(64 * kMiB);
+  EXPECT_GE(ProcessMemoryBytes(), before + 60 * kMiB);
+}
+
 }  // namespace
 }  // namespace varve::server

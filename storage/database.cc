@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "absl/memory/memory.h"
+#include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "base/str_cat.h"
 #include "rocksdb/env.h"
@@ -13,6 +14,8 @@
 
 namespace varve::storage {
 namespace {
+
+constexpr absl::Duration kResumeInterval = absl::Seconds(1);
 
 constexpr size_t kReadaheadBytes = size_t{1} << 20;
 
@@ -119,7 +122,18 @@ absl::Status Database::CheckRecovered() const {
 
 absl::Status Database::Write(const rocksdb::WriteOptions& options, Batch* batch) {
   VARVE_RETURN_IF_ERROR(FromRocks(batch->status_, directory_, "build a write"));
-  return FromRocks(db_->Write(options, &batch->batch_), directory_, "write");
+  if (refused_) TryToResume();
+  const rocksdb::Status status = db_->Write(options, &batch->batch_);
+  refused_ = !status.ok();
+  return FromRocks(status, directory_, "write");
+}
+
+void Database::TryToResume() {
+  MutexLock lock(&resume_mu_);
+  const absl::Time now = absl::Now();
+  if (now - resumed_at_ < kResumeInterval) return;
+  resumed_at_ = now;
+  db_->Resume().PermitUncheckedError();  // the write will tell
 }
 
 absl::Status Database::Write(Batch batch) { return Write(rocksdb::WriteOptions(), &batch); }

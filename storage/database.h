@@ -11,8 +11,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/mutex.h"
 #include "rocksdb/db.h"
 #include "rocksdb/write_batch.h"
 #include "storage/record_store.h"
@@ -154,6 +157,9 @@ class Database {
            std::unique_ptr<SyncedMark> mark);
 
   absl::Status Write(const rocksdb::WriteOptions& options, Batch* batch);
+  // After a failed write RocksDB refuses all others until it is told to try again: done here, at most
+  // once a second.
+  void TryToResume() ABSL_LOCKS_EXCLUDED(resume_mu_);
   absl::Status CheckRecovered() const;
   rocksdb::ColumnFamilyHandle* handle(Family family) const {
     return handles_[static_cast<size_t>(family)];
@@ -163,6 +169,9 @@ class Database {
   const std::unique_ptr<rocksdb::DB> db_;
   const Handles handles_;                   // owned; destroyed before db_
   const std::unique_ptr<SyncedMark> mark_;  // null when opened to read
+  std::atomic<bool> refused_ = false;       // the last write failed
+  Mutex resume_mu_;
+  absl::Time resumed_at_ ABSL_GUARDED_BY(resume_mu_) = absl::InfinitePast();
 };
 
 }  // namespace varve::storage

@@ -79,7 +79,7 @@ void NamespaceSlot::ReleaseMemory() {
     MutexLock lock(&mu_);
     opened = opened_;
   }
-  if (opened != nullptr && opened->Stats().index_memory_bytes > kWorthIt) {
+  if (opened != nullptr && opened->StatsOfIndex().memory_bytes > kWorthIt) {
     opened->Flush([](absl::Status) {});
   }
 }

@@ -24,6 +24,7 @@
 #include "base/str_cat.h"
 #include "base/thread_pool.h"
 #include "server/log.h"
+#include "server/process_stats.h"
 #include "server/rpc/admin_service.h"
 #include "server/rpc/admission.h"
 #include "server/rpc/call_tracker.h"

@@ -1,9 +1,6 @@
 #include "server/rpc/write_gate.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -157,16 +154,6 @@ void WriteGate::CountLocked(size_t bytes, absl::Time now) {
   if (limits_.bytes_per_second == 0) return;
   paid_ = std::max(paid_, now - kBurst) +
           absl::Seconds(static_cast<double>(bytes) / static_cast<double>(limits_.bytes_per_second));
-}
-
-uint64_t ProcessMemoryBytes() {
-  std::FILE* const statm = std::fopen("/proc/self/statm", "re");
-  if (statm == nullptr) return 0;
-  unsigned long total = 0, resident = 0, shared = 0;
-  const int found = std::fscanf(statm, "%lu %lu %lu", &total, &resident, &shared);
-  std::fclose(statm);
-  if (found != 3) return 0;
-  return (resident - std::min(resident, shared)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace varve::server

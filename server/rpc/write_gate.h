@@ -97,9 +97,6 @@ class WriteGate {
   std::thread watcher_;
 };
 
-// Of this process: its memory without mapped files, as the kernel counts it.
-uint64_t ProcessMemoryBytes();
-
 }  // namespace varve::server
 
 #endif  // VARVE_SERVER_RPC_WRITE_GATE_H_
