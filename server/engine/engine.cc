@@ -24,14 +24,6 @@ size_t ThreadsOrCores(int threads) {
   return threads > 0 ? threads : std::max(1u, std::thread::hardware_concurrency());
 }
 
-}  // namespace
-
-absl::Status NoSuchNamespace(std::string_view name) {
-  return absl::NotFoundError(StrCat("there is no namespace \"", name, "\""));
-}
-
-namespace {
-
 // Those of all fields of a namespace.
 absl::Status LinkAllSegments(storage::FileSystem* files, const storage::NamespaceEntry& entry,
                              const std::string& from, const std::string& to) {
@@ -43,6 +35,10 @@ absl::Status LinkAllSegments(storage::FileSystem* files, const storage::Namespac
 }
 
 }  // namespace
+
+absl::Status NoSuchNamespace(std::string_view name) {
+  return absl::NotFoundError(StrCat("there is no namespace \"", name, "\""));
+}
 
 Engine::Engine(const EngineOptions& options, std::unique_ptr<storage::DataDirectory> directory,
                std::unique_ptr<storage::RecordStore> store)
