@@ -9,9 +9,9 @@
 
 #include "absl/time/clock.h"
 #include "base/pem.h"
+#include "base/read_file.h"
 #include "base/status_macros.h"
 #include "base/str_cat.h"
-#include "server/rpc/files.h"
 
 namespace varve::server {
 namespace {

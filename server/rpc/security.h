@@ -9,7 +9,7 @@
 #include "base/mutex.h"
 #include "server/options.h"
 #include "server/rpc/certificates.h"
-#include "server/rpc/files.h"
+#include "server/rpc/file_watch.h"
 #include "server/rpc/key_ring.h"
 
 namespace varve::server {

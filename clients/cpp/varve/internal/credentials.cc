@@ -3,13 +3,11 @@
 #include <grpcpp/security/credentials.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "base/pem.h"
+#include "base/read_file.h"
 #include "base/status_macros.h"
 #include "base/str_cat.h"
 
@@ -18,15 +16,11 @@ namespace {
 
 constexpr size_t kPemBytesMax = size_t{4} << 20;  // the system's authorities are some 200 KiB
 
+// A file that cannot be read is the caller's mistake, whatever the reason.
 absl::StatusOr<PemFile> ReadPem(const std::string& path) {
-  const auto close = [](std::FILE* file) { std::fclose(file); };
-  const std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(path.c_str(), "re"), close);
-  std::string pem(kPemBytesMax, '\0');
-  if (file != nullptr) pem.resize(std::fread(pem.data(), 1, pem.size(), file.get()));
-  if (file == nullptr || std::ferror(file.get())) {
-    return absl::InvalidArgumentError(StrCat("cannot read ", path, ": ", std::strerror(errno)));
-  }
-  return PemFile{.path = path, .text = std::move(pem)};
+  absl::StatusOr<std::string> text = ReadSmallFile(path, kPemBytesMax);
+  if (!text.ok()) return absl::InvalidArgumentError(text.status().message());
+  return PemFile{.path = path, .text = *std::move(text)};
 }
 
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeTls(const TlsOptions& tls) {

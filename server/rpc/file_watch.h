@@ -1,17 +1,10 @@
-#ifndef VARVE_SERVER_RPC_FILES_H_
-#define VARVE_SERVER_RPC_FILES_H_
+#ifndef VARVE_SERVER_RPC_FILE_WATCH_H_
+#define VARVE_SERVER_RPC_FILE_WATCH_H_
 
-#include <cstddef>
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
-
 namespace varve::server {
-
-// The whole of a file. NotFound, PermissionDenied and so on: it cannot be read. InvalidArgument: it
-// is larger than `bytes_max`. Errors name it.
-absl::StatusOr<std::string> ReadSmallFile(const std::string& path, size_t bytes_max);
 
 // Notices that files have been replaced or written to. Not thread-safe.
 class FileWatch {
@@ -31,4 +24,4 @@ class FileWatch {
 
 }  // namespace varve::server
 
-#endif  // VARVE_SERVER_RPC_FILES_H_
+#endif  // VARVE_SERVER_RPC_FILE_WATCH_H_
