@@ -9,10 +9,10 @@ BUILD_PACKAGES=(
   bazel-bootstrap bazel-rules-java bazel-rules-proto ca-certificates clang libstdc++-12-dev lld
   libabsl-dev libbenchmark-dev libcli11-dev libcpp-httplib-dev libfmt-dev libgmock-dev libgrpc++-dev
   libgtest-dev libhnswlib-dev libhwy-dev libjemalloc-dev libprotobuf-dev librocksdb-dev
-  libspdlog-dev nlohmann-json3-dev prometheus-cpp-dev protobuf-compiler protobuf-compiler-grpc
-  zlib1g-dev
+  libspdlog-dev libssl-dev nlohmann-json3-dev prometheus-cpp-dev protobuf-compiler
+  protobuf-compiler-grpc zlib1g-dev
 )
-PYTHON_PACKAGES=(ca-certificates python3 python3-venv)
+PYTHON_PACKAGES=(ca-certificates openssl python3 python3-venv)
 FORMAT_PACKAGES=(clang-format)
 TEST_PACKAGES=(clang-format libclang-rt-14-dev llvm shellcheck)
 LINT_PACKAGES=(clang-tidy)

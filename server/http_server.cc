@@ -82,7 +82,8 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string&
   if (!server->Listen(address, port)) {
     return absl::UnavailableError(StrCat(
         "cannot listen for HTTP on ", address, " port ", port,
-        ": the port is in use, or the address is not one of this machine (see --http-port)"));
+        ": the port is in use, or the address is not one of this machine (see --http-port and "
+        "--http-address)"));
   }
   return server;
 }

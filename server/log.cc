@@ -24,6 +24,8 @@ std::string_view LevelName(LogLevel level) {
       return "warning";
     case LogLevel::kError:
       return "error";
+    case LogLevel::kAudit:
+      return "audit";
   }
   return "unknown";
 }
@@ -38,6 +40,8 @@ spdlog::level::level_enum ToSpdlog(LogLevel level) {
       return spdlog::level::warn;
     case LogLevel::kError:
       return spdlog::level::err;
+    case LogLevel::kAudit:
+      return spdlog::level::critical;
   }
   return spdlog::level::off;
 }

@@ -12,7 +12,8 @@
 
 namespace varve::server {
 
-enum class LogLevel : uint8_t { kDebug, kInfo, kWarning, kError };
+// Audit lines are written whatever the level.
+enum class LogLevel : uint8_t { kDebug, kInfo, kWarning, kError, kAudit };
 
 // "debug", "info", "warning" or "error"; nullopt for any other text.
 std::optional<LogLevel> ParseLogLevel(std::string_view text);

@@ -1,5 +1,6 @@
-// varved: the Varve server. Opens the data directory, serves, and drains on SIGTERM or SIGINT.
-// `varved check` verifies a data directory instead, `varved adopt` takes namespaces into one.
+// varved: the Varve server. Opens the data directory, serves, reloads on SIGHUP, and drains on SIGTERM
+// or SIGINT. `varved check` verifies a data directory instead, `varved adopt` takes namespaces into one,
+// and `varved key` makes an API key.
 
 #include <pthread.h>
 #include <signal.h>
@@ -14,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -26,9 +28,11 @@
 #include "server/check_command.h"
 #include "server/engine/engine.h"
 #include "server/http_server.h"
+#include "server/key_command.h"
 #include "server/log.h"
 #include "server/metrics.h"
 #include "server/options.h"
+#include "server/reloader.h"
 #include "server/rpc/server.h"
 #include "server/version.h"
 
@@ -42,16 +46,23 @@ namespace {
 // timeout(1) and terminals signal a process and its group: one request may arrive as two signals.
 constexpr absl::Duration kSameRequest = absl::Milliseconds(100);
 
-// Turns SIGTERM and SIGINT into something to wait for. The first asks for an orderly stop (before
-// the server is ready it ends the process: nothing has been promised yet); the second ends it at
-// once. Made before any other thread, so that all of them leave the signals to this one. Lives for
-// ever.
-class StopSignals {
+// How often the files of keys and certificates are looked at: whoever replaces them need not be able
+// to send a signal.
+constexpr absl::Duration kLookAtFiles = absl::Seconds(10);
+
+// Turns SIGTERM, SIGINT and SIGHUP into something to wait for. The first of SIGTERM or SIGINT asks
+// for an orderly stop (before the server is ready it ends the process: nothing has been promised
+// yet); the second ends it at once. SIGHUP asks for a reload. Made before any other thread, so that
+// all of them leave the signals to this one. Lives for ever.
+class Signals {
  public:
-  StopSignals() {
+  enum class Request { kNone, kReload, kStop };
+
+  Signals() {
     sigemptyset(&signals_);
     sigaddset(&signals_, SIGTERM);
     sigaddset(&signals_, SIGINT);
+    sigaddset(&signals_, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
     signal(SIGPIPE, SIG_IGN);
     std::thread([this] { Run(); }).detach();
@@ -62,15 +73,26 @@ class StopSignals {
     MutexLock lock(&mu_);
     ready_ = true;
   }
-  void Wait() ABSL_LOCKS_EXCLUDED(mu_) {
+  // What is asked for; kNone when nothing was until `timeout` had passed.
+  Request Wait(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mu_) {
+    const auto deadline = absl::ToChronoTime(absl::Now() + timeout);
     MutexLock lock(&mu_);
-    while (received_at_ == absl::InfiniteFuture()) changed_.Wait(&mu_);
+    while (received_at_ == absl::InfiniteFuture() && !reload_) {
+      if (!changed_.WaitUntil(&mu_, deadline)) break;
+    }
+    if (received_at_ != absl::InfiniteFuture()) return Request::kStop;
+    return std::exchange(reload_, false) ? Request::kReload : Request::kNone;
   }
 
  private:
   void Run() ABSL_LOCKS_EXCLUDED(mu_) {
     for (int number = 0; sigwait(&signals_, &number) == 0;) {
       MutexLock lock(&mu_);
+      if (number == SIGHUP) {
+        reload_ = true;
+        changed_.SignalAll();
+        continue;
+      }
       if (!ready_) {
         Log(LogLevel::kInfo, "stopped before it was ready");
         _exit(0);
@@ -89,6 +111,7 @@ class StopSignals {
   Mutex mu_;
   CondVar changed_;
   bool ready_ ABSL_GUARDED_BY(mu_) = false;
+  bool reload_ ABSL_GUARDED_BY(mu_) = false;
   absl::Time received_at_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
 };
 
@@ -98,6 +121,24 @@ void RaiseFileLimit() {
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void WarnOfDoubtfulSettings(const Options& options) {
+  for (const std::string& name : UnknownVariables(environ)) {
+    Log(LogLevel::kWarning, "a variable of the environment is no setting", {{"variable", name}});
+  }
+  if (IsLoopback(options.address)) return;
+  if (options.tls_cert.empty()) {
+    Log(LogLevel::kWarning,
+        "--allow-insecure: whoever is on the way can read and change all that clients and server "
+        "send each other, keys too",
+        {{"address", options.address}});
+  }
+  if (options.api_keys.empty()) {
+    Log(LogLevel::kWarning,
+        "--allow-insecure: whoever reaches the port may read and write everything",
+        {{"address", options.address}});
+  }
 }
 
 // Readers see the whole file or none: it is renamed into place.
@@ -129,13 +170,35 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> OpenEngine(const Options& option
 
 void AnnounceReady(const Options& options, const Server& grpc, const HttpServer& http) {
   Log(LogLevel::kInfo, "ready",
-      {{"address", options.address}, {"grpc_port", grpc.port()}, {"http_port", http.port()}});
+      {{"address", options.address},
+       {"grpc_port", grpc.port()},
+       {"http_address", options.http_address},
+       {"http_port", http.port()},
+       {"tls", !options.tls_cert.empty()},
+       {"client_certificates", !options.tls_client_ca.empty()},
+       {"api_keys", !options.api_keys.empty()}});
   std::printf("varved ready: grpc %s:%d, http %s:%d\n", options.address.c_str(), grpc.port(),
-              options.address.c_str(), http.port());
+              options.http_address.c_str(), http.port());
   std::fflush(stdout);
 }
 
-absl::Status Serve(const Options& options, StopSignals* signals) {
+// Serves until it is asked to stop.
+void RunUntilStopped(Signals* signals, const Reloader& reloader, Server* grpc) {
+  while (true) {
+    switch (signals->Wait(kLookAtFiles)) {
+      case Signals::Request::kStop:
+        return;
+      case Signals::Request::kReload:
+        reloader.Reload(grpc);
+        break;
+      case Signals::Request::kNone:
+        grpc->ReloadChangedSecurity();
+        break;
+    }
+  }
+}
+
+absl::Status Serve(const Options& options, Signals* signals, const Reloader& reloader) {
   // Whoever waits for the file must not find that of an earlier run.
   if (!options.port_file.empty()) unlink(options.port_file.c_str());
   VARVE_ASSIGN_OR_RETURN(const auto engine, OpenEngine(options));
@@ -143,7 +206,7 @@ absl::Status Serve(const Options& options, StopSignals* signals) {
   std::atomic<bool> ready = false;
   // Last, so that whoever asks it finds all that it tells of.
   VARVE_ASSIGN_OR_RETURN(
-      const auto http, HttpServer::Start(options.address, options.http_port,
+      const auto http, HttpServer::Start(options.http_address, options.http_port,
                                          {.ready = [&ready] { return ready.load(); },
                                           .metrics = [&] { return MetricsText(*engine, *grpc); }}));
   // Before the port file: who finds that may ask at once, and may stop the server at once.
@@ -154,7 +217,7 @@ absl::Status Serve(const Options& options, StopSignals* signals) {
   }
   AnnounceReady(options, *grpc, *http);
 
-  signals->Wait();
+  RunUntilStopped(signals, reloader, grpc.get());
   ready = false;
   Log(LogLevel::kInfo, "drain begins", {{"seconds", absl::ToDoubleSeconds(options.drain)}});
   const bool complete = grpc->Drain();
@@ -163,16 +226,20 @@ absl::Status Serve(const Options& options, StopSignals* signals) {
 }
 
 int Main(int argc, char** argv) {
-  if (argc > 1 && std::string_view(argv[1]) == "check") return RunCheck(argc - 1, argv + 1);
-  if (argc > 1 && std::string_view(argv[1]) == "adopt") return RunAdopt(argc - 1, argv + 1);
+  const std::string_view command = argc > 1 ? argv[1] : "";
+  if (command == "check") return RunCheck(argc - 1, argv + 1);
+  if (command == "adopt") return RunAdopt(argc - 1, argv + 1);
+  if (command == "key") return RunKey(argc - 1, argv + 1);
   const ParsedOptions parsed = ParseOptions(argc, argv);
   if (!parsed.options.has_value()) return parsed.exit_code;
   SetLogLevel(parsed.options->log_level);
-  StopSignals& signals = *new StopSignals;
+  Signals& signals = *new Signals;
   RaiseFileLimit();
   Log(LogLevel::kInfo, "starting",
       {{"version", kVersion}, {"data_dir", parsed.options->data_dir}, {"pid", getpid()}});
-  if (absl::Status status = Serve(*parsed.options, &signals); !status.ok()) {
+  WarnOfDoubtfulSettings(*parsed.options);
+  const Reloader reloader(argc, argv, *parsed.options);
+  if (absl::Status status = Serve(*parsed.options, &signals, reloader); !status.ok()) {
     const std::string error(status.message());
     Log(LogLevel::kError, "cannot serve", {{"error", error}});
     return 1;

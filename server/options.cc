@@ -3,8 +3,19 @@
 #include <arpa/inet.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdint>
+#include <cstdlib>
+#include <istream>
+#include <map>
+#include <memory>
+#include <set>
+#include <sstream>
+#include <utility>
 
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
 #include "base/str_cat.h"
 #include "server/version.h"
 
@@ -41,6 +52,10 @@ void AddAddresses(CLI::App* app, Options* options) {
       ->envname("VARVE_ADDRESS")
       ->check(IsIpAddress, "IP ADDRESS")
       ->capture_default_str();
+  app->add_option("--http-address", options->http_address,
+                  "IP address to listen on for HTTP [--address]")
+      ->envname("VARVE_HTTP_ADDRESS")
+      ->check(IsIpAddress, "IP ADDRESS");
   app->add_option("--port", options->port, "Port for gRPC; 0: any free one")
       ->envname("VARVE_PORT")
       ->check(CLI::Range(0, 65535))
@@ -53,6 +68,29 @@ void AddAddresses(CLI::App* app, Options* options) {
   app->add_option("--port-file", options->port_file,
                   R"(File that gets {"grpc": PORT, "http": PORT} once the server is ready)")
       ->envname("VARVE_PORT_FILE");
+}
+
+void AddSecurity(CLI::App* app, Options* options) {
+  CLI::Option* cert =
+      app->add_option("--tls-cert", options->tls_cert,
+                      "File (PEM) with the server's certificate, then those it was signed by")
+          ->envname("VARVE_TLS_CERT");
+  CLI::Option* key = app->add_option("--tls-key", options->tls_key,
+                                     "File (PEM) with the certificate's private key")
+                         ->envname("VARVE_TLS_KEY")
+                         ->needs(cert);
+  cert->needs(key);
+  app->add_option(
+         "--tls-client-ca", options->tls_client_ca,
+         "File (PEM) of authorities: clients must have a certificate that one of them signed")
+      ->envname("VARVE_TLS_CLIENT_CA")
+      ->needs(cert);
+  app->add_option("--api-keys", options->api_keys,
+                  "File (JSON) of API keys, made by varved key: every call must carry one")
+      ->envname("VARVE_API_KEYS");
+  app->add_flag("--allow-insecure", options->allow_insecure,
+                "Listen beyond this machine though there is no certificate, or no key is asked for")
+      ->envname("VARVE_ALLOW_INSECURE");
 }
 
 void AddLimits(CLI::App* app, Options* options, Units* units) {
@@ -138,30 +176,248 @@ void CheckBudgets(const Units& units) {
   }
 }
 
+// Whoever reaches the port from elsewhere must show a key, and nobody on the way may read it.
+void CheckExposure(const Options& options) {
+  if (options.allow_insecure || IsLoopback(options.address)) return;
+  if (!options.tls_cert.empty() && !options.api_keys.empty()) return;
+  throw CLI::ValidationError(
+      "--address", StrCat(options.address,
+                          " can be reached from other machines: that needs --tls-cert and "
+                          "--tls-key, and --api-keys; or --allow-insecure"));
+}
+
+// The command line, and what it is read into.
+class CommandLine {
+ public:
+  CommandLine();
+
+  // Throws CLI::ParseError: an error, or what was asked for instead of options.
+  Options Parse(int argc, const char* const* argv);
+
+  CLI::App& app() { return app_; }
+  bool print_config() const { return print_config_; }
+
+ private:
+  void DeriveDefaults();
+
+  CLI::App app_{"varved: the Varve vector database server", "varved"};
+  Options options_;
+  Units units_ = ToUnits(options_);
+  bool print_config_ = false;
+};
+
+// The file of --config. CLI11 reads it; here each setting is checked as if it were given alone on
+// the command line, so that the error can name the file; and what the environment overrides is left
+// out, because CLI11 would let the file win.
+class ConfigFile final : public CLI::ConfigTOML {
+ public:
+  explicit ConfigFile(CLI::App* app) : app_(app) {}
+
+  std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
+    std::istringstream text(ReadAll(input));
+    std::vector<CLI::ConfigItem> items = CLI::ConfigTOML::from_config(text);
+    std::set<std::string> seen;
+    for (const CLI::ConfigItem& item : items) {
+      if (!item.parents.empty())
+        Fail(StrCat("[", item.parents.front(), "]"), "settings have no sections");
+      if (!seen.insert(item.name).second) Fail(item.name, "is there twice");
+      Check(item);
+    }
+    std::erase_if(items, [this](const CLI::ConfigItem& item) {
+      return IsSetInEnvironment(*app_->get_option("--" + item.name));
+    });
+    return items;
+  }
+
+ private:
+  static bool IsSetInEnvironment(const CLI::Option& option) {
+    const char* value = std::getenv(option.get_envname().c_str());
+    return value != nullptr && *value != '\0';
+  }
+
+  // The text of the file. To CLI11 a # begins a comment even between quotes.
+  std::string ReadAll(std::istream& input) const {
+    std::string text;
+    for (std::string line; std::getline(input, line); text += line + "\n") {
+      const size_t opening = line.find_first_of("\"'");
+      const size_t hash = line.find('#');
+      if (opening == line.npos || hash == line.npos || hash < opening) continue;
+      const size_t closing = line.find(line[opening], opening + 1);
+      if (hash < closing) Fail(line.substr(opening), "a value cannot hold a #");
+    }
+    return text;
+  }
+
+  void Check(const CLI::ConfigItem& item) const {
+    CommandLine alone;
+    const CLI::Option* option = alone.app().get_option_no_throw("--" + item.name);
+    if (option == nullptr || !option->get_configurable()) {
+      Fail(item.name, "there is no such setting (see varved --help)");
+    }
+    if (item.inputs.size() != 1) Fail(item.name, "must have one value");
+    for (CLI::Option* other : alone.app().get_options({})) {
+      other->envname("");
+      // A setting may stand in the file, and what it needs on the command line.
+      const std::set<CLI::Option*> needed = other->get_needs();
+      for (CLI::Option* one : needed) other->remove_needs(one);
+    }
+    try {
+      alone.app().parse(
+          std::vector<std::string>{StrCat("--", item.name, "=", item.inputs.front())});
+    } catch (const CLI::ParseError& error) {
+      throw CLI::ConfigError(StrCat(File(), ": ", error.what()));
+    }
+  }
+
+  [[noreturn]] void Fail(std::string_view name, std::string_view what) const {
+    throw CLI::ConfigError(StrCat(File(), ": ", name, ": ", what));
+  }
+  std::string File() const { return app_->get_config_ptr()->as<std::string>(); }
+
+  CLI::App* const app_;
+};
+
+CommandLine::CommandLine() {
+  app_.footer(
+      "varved check --help: verify a data directory that no server has open\n"
+      "varved adopt --help: take namespaces of another data directory into one\n"
+      "varved key --help: make an API key");
+  app_.set_version_flag("--version", StrCat("varved ", kVersion));
+  app_.set_config("--config", "", "File with settings (TOML): one name = value per line")
+      ->envname("VARVE_CONFIG")
+      ->configurable(false);
+  app_.config_formatter(std::make_shared<ConfigFile>(&app_));
+  app_.add_flag("--print-config", print_config_,
+                "Print the settings in effect, as a file for --config, and end")
+      ->configurable(false);
+  AddAddresses(&app_, &options_);
+  AddSecurity(&app_, &options_);
+  AddLimits(&app_, &options_, &units_);
+}
+
+// What has no value is left out: a file cannot say so.
+std::string ToToml(const CLI::App& app) {
+  std::string toml;
+  const std::string all = app.config_to_str(/*default_also=*/true);
+  for (const absl::string_view line : absl::StrSplit(all, '\n', absl::SkipEmpty())) {
+    if (!absl::EndsWith(line, "=\"\"")) toml += StrCat(line, "\n");
+  }
+  return toml;
+}
+
+// The words of a command line as CLI11 wants them: without the program's name, the last one first.
+// It would not read the file that the environment names.
+std::vector<std::string> Words(int argc, const char* const* argv) {
+  std::vector<std::string> words(argv + 1, argv + argc);
+  const bool has_config = std::any_of(words.begin(), words.end(), [](const std::string& word) {
+    return word == "--config" || absl::StartsWith(word, "--config=");
+  });
+  const char* config = std::getenv("VARVE_CONFIG");
+  if (!has_config && config != nullptr && *config != '\0') {
+    words.push_back(StrCat("--config=", config));
+  }
+  std::reverse(words.begin(), words.end());
+  return words;
+}
+
+Options CommandLine::Parse(int argc, const char* const* argv) {
+  app_.parse(Words(argc, argv));
+  DeriveDefaults();
+  CheckBudgets(units_);
+  CheckExposure(options_);
+  FromUnits(units_, &options_);
+  options_.toml = ToToml(app_);
+  return std::move(options_);
+}
+
+// Defaults that depend on other settings are given as if they had been asked for: they are then in
+// what --print-config prints.
+void CommandLine::DeriveDefaults() {
+  const auto give = [this](const char* name, const std::string& value) {
+    CLI::Option* option = app_.get_option(name);
+    if (option->count() > 0) return;
+    option->add_result(value);
+    option->run_callback();
+  };
+  // Tests and second servers ask for --port 0: they want neither port taken.
+  if (options_.port == 0) give("--http-port", "0");
+  give("--http-address", options_.address);
+}
+
+std::map<std::string, std::string> Settings(std::string_view toml) {
+  std::map<std::string, std::string> settings;
+  for (const absl::string_view line :
+       absl::StrSplit(absl::string_view(toml.data(), toml.size()), '\n', absl::SkipEmpty())) {
+    const std::pair<std::string, std::string> setting =
+        absl::StrSplit(line, absl::MaxSplits('=', 1));
+    settings.insert(setting);
+  }
+  return settings;
+}
+
+// Variables of the client, and of those who test and build.
+constexpr std::string_view kOtherVariables[] = {"VARVE_SERVER", "VARVE_TLS", "VARVE_TLS_CA",
+                                                "VARVE_API_KEY", "VARVE_BIN"};
+
 }  // namespace
 
 ParsedOptions ParseOptions(int argc, const char* const* argv) {
-  Options options;
-  Units units = ToUnits(options);
-  CLI::App app("varved: the Varve vector database server", "varved");
-  app.footer(
-      "varved check --help: verify a data directory that no server has open\n"
-      "varved adopt --help: take namespaces of another data directory into one");
-  app.set_version_flag("--version", StrCat("varved ", kVersion));
-  app.set_config("--config", "", "File with options (TOML or INI): one name = value per line")
-      ->envname("VARVE_CONFIG");
-  AddAddresses(&app, &options);
-  AddLimits(&app, &options, &units);
+  CommandLine line;
   try {
-    app.parse(argc, argv);
-    CheckBudgets(units);
+    Options options = line.Parse(argc, argv);
+    if (!line.print_config()) return {.options = std::move(options), .exit_code = 0};
+    std::fputs(options.toml.c_str(), stdout);
+    return {.options = std::nullopt, .exit_code = 0};
   } catch (const CLI::ParseError& error) {
-    return {.options = std::nullopt, .exit_code = app.exit(error) == 0 ? 0 : kUsageError};
+    return {.options = std::nullopt, .exit_code = line.app().exit(error) == 0 ? 0 : kUsageError};
   }
-  // Tests and second servers ask for --port 0: they want neither port taken.
-  if (options.port == 0 && app.count("--http-port") == 0) options.http_port = 0;
-  FromUnits(units, &options);
-  return {.options = std::move(options), .exit_code = 0};
+}
+
+absl::StatusOr<Options> ReparseOptions(int argc, const char* const* argv) {
+  try {
+    return CommandLine().Parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return absl::InvalidArgumentError(error.what());
+  }
+}
+
+std::vector<std::string> ChangedSettings(std::string_view before, std::string_view after) {
+  const std::map<std::string, std::string> old = Settings(before);
+  const std::map<std::string, std::string> now = Settings(after);
+  std::set<std::string> changed;
+  for (const auto& [name, value] : now) {
+    if (const auto found = old.find(name); found == old.end() || found->second != value) {
+      changed.insert(name);
+    }
+  }
+  for (const auto& [name, value] : old) {
+    if (!now.contains(name)) changed.insert(name);
+  }
+  return {changed.begin(), changed.end()};
+}
+
+bool IsLoopback(const std::string& address) {
+  in_addr v4;
+  if (inet_pton(AF_INET, address.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
+  in6_addr v6;
+  if (inet_pton(AF_INET6, address.c_str(), &v6) != 1) return false;
+  if (IN6_IS_ADDR_V4MAPPED(&v6)) return v6.s6_addr[12] == 127;
+  return IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+std::vector<std::string> UnknownVariables(const char* const* environment) {
+  CommandLine line;
+  std::set<std::string_view> known(std::begin(kOtherVariables), std::end(kOtherVariables));
+  const std::vector<CLI::Option*> options = line.app().get_options({});
+  std::vector<std::string> names;
+  for (const CLI::Option* option : options) names.push_back(option->get_envname());
+  known.insert(names.begin(), names.end());
+  std::vector<std::string> unknown;
+  for (; *environment != nullptr; ++environment) {
+    const std::string name(*environment, std::string_view(*environment).find('='));
+    if (absl::StartsWith(name, "VARVE_") && !known.contains(name)) unknown.push_back(name);
+  }
+  return unknown;
 }
 
 }  // namespace varve::server

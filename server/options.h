@@ -4,7 +4,10 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/log.h"
 
@@ -13,10 +16,19 @@ namespace varve::server {
 // Every address and limit of the server. Made once, by ParseOptions; nothing changes it afterwards.
 struct Options {
   std::string data_dir = "./varve-data";
-  std::string address = "127.0.0.1";  // of both listeners
-  int port = 7780;                    // gRPC; 0: the kernel picks
-  int http_port = 7781;               // health and readiness; 0: the kernel picks
+  std::string address = "127.0.0.1";       // of gRPC
+  int port = 7780;                         // gRPC; 0: the kernel picks
+  std::string http_address = "127.0.0.1";  // of health and readiness
+  int http_port = 7781;                    // health and readiness; 0: the kernel picks
   std::string port_file;  // where the ports are written when all is ready; empty: nowhere
+
+  // Files of PEM; without the first two gRPC is not encrypted. With the third one clients must show
+  // a certificate that one of these authorities has signed.
+  std::string tls_cert;
+  std::string tls_key;
+  std::string tls_client_ca;
+  std::string api_keys;         // file; empty: calls need no key
+  bool allow_insecure = false;  // listen beyond loopback without certificate or keys
 
   int search_threads = 0;  // 0: one per core
   int index_threads = 0;   // 0: one per core
@@ -36,10 +48,17 @@ struct Options {
   absl::Duration slow_query = absl::Milliseconds(500);  // searches that take longer are logged
   absl::Duration drain = absl::Seconds(10);  // what calls under way get to end by themselves
   LogLevel log_level = LogLevel::kInfo;
+
+  // All of it, as --print-config prints it: a line `name=value` for each setting that has a value.
+  std::string toml;
 };
 
+// Settings that a running server takes over when it reloads (SIGHUP); reloader.cc applies them. What
+// the files of keys and certificates hold is read again too, their names stay.
+inline constexpr std::string_view kReloadableSettings[] = {"log-level"};
+
 // The outcome of reading the command line: options to serve with, or the exit code to end with now
-// (after --help, --version or a usage error, which it has printed).
+// (after --help, --version, --print-config or a usage error, which it has printed).
 struct ParsedOptions {
   std::optional<Options> options;
   int exit_code = 0;
@@ -48,6 +67,19 @@ struct ParsedOptions {
 // Reads the command line, VARVE_* environment variables and --config, in that order of precedence.
 // A usage error has exit code 2.
 ParsedOptions ParseOptions(int argc, const char* const* argv);
+
+// The same again, for a reload: prints nothing. InvalidArgument is what ParseOptions would print.
+absl::StatusOr<Options> ReparseOptions(int argc, const char* const* argv);
+
+// Names of the settings in which two texts of Options::toml differ, in order.
+std::vector<std::string> ChangedSettings(std::string_view before, std::string_view after);
+
+// Whether an IP address can be reached from this machine alone.
+bool IsLoopback(const std::string& address);
+
+// Variables VARVE_* of the environment that are no settings, neither of the server nor of its
+// clients: misspelt, most likely.
+std::vector<std::string> UnknownVariables(const char* const* environment);
 
 }  // namespace varve::server
 

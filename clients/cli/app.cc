@@ -36,6 +36,31 @@ void PrintError(Session& session, std::string_view message) {
   session.err() << "varve: " << OneLine(std::string(message)) << std::endl;
 }
 
+// Each of these options asks for an encrypted connection.
+void AddSecurity(CLI::App& app, Session& session) {
+  const auto encrypt = [&session]() -> client::TlsOptions& {
+    if (!session.tls.has_value()) session.tls.emplace();
+    return *session.tls;
+  };
+  app.add_flag_callback(
+         "--tls", [encrypt] { encrypt(); }, "Encrypt the connection")
+      ->envname("VARVE_TLS");
+  const auto add_file = [&](const char* name, std::string client::TlsOptions::*file,
+                            const char* description) {
+    const auto set = [encrypt, file](const std::string& path) { encrypt().*file = path; };
+    return app.add_option_function<std::string>(name, set, description)->type_name("FILE");
+  };
+  add_file("--tls-ca", &client::TlsOptions::ca_file,
+           "Encrypt; the server's certificate is signed by one of these authorities (PEM)")
+      ->envname("VARVE_TLS_CA");
+  add_file("--tls-cert", &client::TlsOptions::cert_file,
+           "Encrypt; show this certificate to the server (PEM)");
+  add_file("--tls-key", &client::TlsOptions::key_file, "The private key of --tls-cert (PEM)");
+  app.add_option("--api-key-file", session.api_key_file,
+                 "File with the API key; without it the key is $VARVE_API_KEY")
+      ->type_name("FILE");
+}
+
 void AddEverything(CLI::App& app, Session& session, Action* chosen) {
   app.require_subcommand(1);
   // These options may also stand behind the verb.
@@ -47,6 +72,7 @@ void AddEverything(CLI::App& app, Session& session, Action* chosen) {
   app.add_option("--data-dir", session.data_dir,
                  "Work on a data directory itself, without a server: made if it is not there")
       ->type_name("DIR");
+  AddSecurity(app, session);
   app.add_flag("--json", session.json, "Print one JSON document");
   AddNamespace(app, chosen);
   AddIngest(app, chosen);

@@ -1,5 +1,6 @@
 // The varve command line.
 
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <iostream>
@@ -23,6 +24,8 @@ absl::StatusOr<varve::cli::LocalServer> OpenLocal(const std::string& data_dir) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // What goes wrong is told in one line by the program itself; gRPC would add its own.
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   varve::cli::Interrupt interrupt;
   return varve::cli::Run({.command_line = {argv, argv + argc},
                           .out = &std::cout,

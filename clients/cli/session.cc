@@ -1,7 +1,11 @@
 #include "clients/cli/session.h"
 
+#include <cstdlib>
+#include <fstream>
+
 #include "absl/strings/cord.h"
 #include "base/status_macros.h"
+#include "base/str_cat.h"
 
 namespace varve::cli {
 namespace {
@@ -9,6 +13,19 @@ namespace {
 constexpr char kUsagePayload[] = "varve.dev/usage";
 // An exact search through a large namespace takes its time; Ctrl-C is there for those who do not.
 constexpr absl::Duration kCallTimeout = absl::Minutes(10);
+
+// The first line of the file if one is given, else what the environment has. No option takes the key
+// itself: a command line can be seen by everybody on the machine.
+absl::StatusOr<std::string> ApiKey(const std::string& path) {
+  if (path.empty()) {
+    const char* key = std::getenv("VARVE_API_KEY");
+    return key == nullptr ? "" : key;
+  }
+  std::ifstream file(path);
+  std::string key;
+  if (std::getline(file, key) && !key.empty()) return key;
+  return absl::InvalidArgumentError(StrCat("cannot read an API key from ", path));
+}
 
 }  // namespace
 
@@ -18,16 +35,23 @@ Session::~Session() {
 
 absl::StatusOr<client::Client*> Session::client() {
   if (client_ == nullptr) {
-    if (!data_dir.empty()) {
-      VARVE_ASSIGN_OR_RETURN(local_, options_.open_local(data_dir));
-    }
-    VARVE_ASSIGN_OR_RETURN(client_, client::Client::Connect(local_ ? local_->target : server,
-                                                            {.timeout = kCallTimeout}));
+    VARVE_ASSIGN_OR_RETURN(client_, Connect());
     if (options_.interrupt != nullptr) {
       options_.interrupt->SetHandler([client = client_.get()] { client->CancelAll(); });
     }
   }
   return client_.get();
+}
+
+absl::StatusOr<std::unique_ptr<client::Client>> Session::Connect() {
+  client::ClientOptions options{.timeout = kCallTimeout};
+  if (!data_dir.empty()) {
+    VARVE_ASSIGN_OR_RETURN(local_, options_.open_local(data_dir));
+    return client::Client::Connect(local_->target, options);
+  }
+  options.tls = tls;
+  VARVE_ASSIGN_OR_RETURN(options.api_key, ApiKey(api_key_file));
+  return client::Client::Connect(server, options);
 }
 
 bool Session::interrupted() const {

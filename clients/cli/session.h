@@ -47,8 +47,13 @@ class Session {
   std::string data_dir;  // instead of `server`, if not empty
   bool json = false;
 
+  // Set from --tls and its like, before a verb runs. Not for `data_dir`.
+  std::optional<client::TlsOptions> tls;
+  std::string api_key_file;  // empty: the key is VARVE_API_KEY, if that is set
+
   // The connection to `server`, or to a server in this process over `data_dir`; an interrupt cancels
-  // its calls. InvalidArgument: `server` is no address. Otherwise what opening `data_dir` met.
+  // its calls. InvalidArgument: `server` is no address, or a file cannot be read. Otherwise what
+  // opening `data_dir` met.
   absl::StatusOr<client::Client*> client();
 
   const std::vector<std::string>& command_line() const { return options_.command_line; }
@@ -69,6 +74,8 @@ class Session {
   void PrintJson(const Json& document);
 
  private:
+  absl::StatusOr<std::unique_ptr<client::Client>> Connect();
+
   const SessionOptions options_;
   std::string resume_hint_;
   std::string filter_;

@@ -24,10 +24,6 @@ size_t ThreadsOrCores(int threads) {
   return threads > 0 ? threads : std::max(1u, std::thread::hardware_concurrency());
 }
 
-absl::Status NoSuchNamespace(std::string_view name) {
-  return absl::NotFoundError(StrCat("there is no namespace \"", name, "\""));
-}
-
 // Those of all fields of a namespace.
 absl::Status LinkAllSegments(storage::FileSystem* files, const storage::NamespaceEntry& entry,
                              const std::string& from, const std::string& to) {
@@ -39,6 +35,10 @@ absl::Status LinkAllSegments(storage::FileSystem* files, const storage::Namespac
 }
 
 }  // namespace
+
+absl::Status NoSuchNamespace(std::string_view name) {
+  return absl::NotFoundError(StrCat("there is no namespace \"", name, "\""));
+}
 
 Engine::Engine(const EngineOptions& options, std::unique_ptr<storage::DataDirectory> directory,
                std::unique_ptr<storage::RecordStore> store)
@@ -165,13 +165,15 @@ absl::StatusOr<std::shared_ptr<Namespace>> Engine::FindNamespace(std::string_vie
   return slot->Get();
 }
 
-std::vector<NamespaceSchema> Engine::ListNamespaces(std::string_view after, size_t limit) const {
+std::vector<NamespaceSchema> Engine::ListNamespaces(
+    std::string_view after, size_t limit,
+    const std::function<bool(std::string_view)>& wanted) const {
   std::vector<std::pair<std::string, std::shared_ptr<NamespaceSlot>>> page;
   {
     MutexLock lock(&mu_);
     for (auto it = namespaces_.upper_bound(after); it != namespaces_.end(); ++it) {
       if (page.size() == limit) break;
-      page.emplace_back(*it);
+      if (wanted == nullptr || wanted(it->first)) page.emplace_back(*it);
     }
   }
   std::vector<NamespaceSchema> schemas;

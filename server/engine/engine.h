@@ -52,6 +52,9 @@ struct OpenNamespace {
   IndexStats index;
 };
 
+// What every call says of a namespace that does not exist.
+absl::Status NoSuchNamespace(std::string_view name);
+
 // Engine owns the namespaces of one data directory: all that the wire may call. Thread-safe.
 class Engine {
  public:
@@ -68,8 +71,11 @@ class Engine {
   // Opens the namespace if it is not open: may take as long as reading its unsealed tail does.
   // NotFound names the namespace; DataLoss: what is stored of it cannot be read.
   absl::StatusOr<std::shared_ptr<Namespace>> FindNamespace(std::string_view name) const;
-  // Up to `limit` schemas in order of name, from the first name greater than `after`.
-  std::vector<NamespaceSchema> ListNamespaces(std::string_view after, size_t limit) const;
+  // Up to `limit` schemas in order of name, from the first name greater than `after`; of names that
+  // are `wanted`, which is brief, where it is given.
+  std::vector<NamespaceSchema> ListNamespaces(
+      std::string_view after, size_t limit,
+      const std::function<bool(std::string_view)>& wanted = nullptr) const;
   absl::Status DeleteNamespace(std::string_view name);
 
   // Calls `done` once all writes that returned before this call are on stable storage. Calls that

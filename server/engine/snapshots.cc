@@ -38,10 +38,6 @@ absl::Status CheckName(std::string_view name) {
              name.substr(0, kNameBytesMax), "\" (", name.size(), " bytes)"));
 }
 
-absl::Status NoSuchSnapshot(std::string_view name) {
-  return absl::NotFoundError(StrCat("there is no snapshot \"", name, "\""));
-}
-
 std::string Serialize(const SnapshotInfo& info) {
   Json namespaces = Json::array();
   for (const SnapshotInfo::Part& part : info.namespaces) {
@@ -84,6 +80,10 @@ uint64_t BytesIn(const std::string& path) {
 }
 
 }  // namespace
+
+absl::Status NoSuchSnapshot(std::string_view name) {
+  return absl::NotFoundError(StrCat("there is no snapshot \"", name, "\""));
+}
 
 std::string Snapshots::Path(std::string_view name) const { return StrCat(directory_, "/", name); }
 

@@ -70,6 +70,9 @@ class Snapshots {
   Mutex mu_;  // held while a snapshot is made or deleted
 };
 
+// The error of whoever names a snapshot that is not there.
+absl::Status NoSuchSnapshot(std::string_view name);
+
 // Gives the sealed segments in one directory second names in another, which it makes. Nothing to do
 // where there is no such directory. Survives power loss but for the name of `to`.
 absl::Status LinkSegments(storage::FileSystem* files, const std::string& from,

@@ -47,7 +47,7 @@ google::protobuf::Duration EncodeDuration(absl::Duration duration) {
 absl::Status ListSegments(const ServiceContext& context, const CallControl&,
                           const v1::ListSegmentsRequest& request,
                           v1::ListSegmentsResponse* response) {
-  VARVE_ASSIGN_OR_RETURN(const auto found, context.engine->FindNamespace(request.namespace_()));
+  VARVE_ASSIGN_OR_RETURN(const auto found, context.FindNamespace(request.namespace_()));
   VARVE_ASSIGN_OR_RETURN(const auto segments, found->ListSegments(request.field()));
   for (const index::SegmentInfo& info : segments) {
     v1::Segment* segment = response->add_segments();
@@ -76,12 +76,14 @@ void EncodeStats(const engine::NamespaceStats& stats, v1::NamespaceStats* out) {
 absl::Status Stats(const ServiceContext& context, const CallControl&,
                    const v1::StatsRequest& request, v1::StatsResponse* response) {
   if (!request.namespace_().empty()) {
-    VARVE_ASSIGN_OR_RETURN(const auto found, context.engine->FindNamespace(request.namespace_()));
+    VARVE_ASSIGN_OR_RETURN(const auto found, context.FindNamespace(request.namespace_()));
     EncodeStats(found->Stats(), response->mutable_namespace_());
   }
-  const engine::EngineStats stats = context.engine->Stats();
   response->set_version(std::string(kVersion));
   *response->mutable_uptime() = EncodeDuration(absl::Now() - context.start_time);
+  // The rest is about all namespaces.
+  if (!context.access->CoversAll()) return absl::OkStatus();
+  const engine::EngineStats stats = context.engine->Stats();
   response->set_namespaces(stats.namespaces);
   response->set_resident_bytes(ReadProcessStats().resident_bytes);
   response->set_disk_bytes(stats.disk_bytes);
@@ -116,7 +118,7 @@ class UpkeepCall final : public UnaryCall {
   absl::Status Ask() {
     Request parsed;
     VARVE_RETURN_IF_ERROR(ParseMessage(request(), &parsed));
-    VARVE_ASSIGN_OR_RETURN(const auto found, context().engine->FindNamespace(parsed.namespace_()));
+    VARVE_ASSIGN_OR_RETURN(const auto found, context().FindNamespace(parsed.namespace_()));
     if (!Waits(parsed)) {
       ((*found).*upkeep_)([](absl::Status) {});
       Respond(Response());
@@ -158,7 +160,7 @@ class WatchIndexingCall final
 
   absl::Status Open() {
     VARVE_RETURN_IF_ERROR(ParseMessage(*request_, &parsed_));
-    VARVE_ASSIGN_OR_RETURN(watched_, context().engine->FindNamespace(parsed_.namespace_()));
+    VARVE_ASSIGN_OR_RETURN(watched_, context().FindNamespace(parsed_.namespace_()));
     before_row_ = watched_->next_row();
     latest_.set_total_rows(watched_->IndexingProgress(before_row_).total_rows);
     return absl::OkStatus();
@@ -185,8 +187,9 @@ class WatchIndexingCall final
 
   // Brings `latest_` up to date.
   absl::Status Update() {
+    VARVE_RETURN_IF_ERROR(CheckAccess());
     // A deleted namespace may be replaced by another one of its name, and one may be opened anew.
-    VARVE_ASSIGN_OR_RETURN(const auto found, context().engine->FindNamespace(parsed_.namespace_()));
+    VARVE_ASSIGN_OR_RETURN(const auto found, context().FindNamespace(parsed_.namespace_()));
     if (found->number() != watched_->number()) {
       return absl::NotFoundError("the namespace has been deleted");
     }

@@ -9,10 +9,11 @@
 namespace varve::server {
 namespace {
 
-bool IsServersDoing(absl::StatusCode code) {
-  return code == absl::StatusCode::kUnknown || code == absl::StatusCode::kInternal ||
-         code == absl::StatusCode::kDataLoss || code == absl::StatusCode::kUnavailable ||
-         code == absl::StatusCode::kResourceExhausted;
+// What the server fails at or refuses, and who comes without a valid key.
+bool IsWorthAWarning(absl::StatusCode code) {
+  return code == absl::StatusCode::kUnauthenticated || code == absl::StatusCode::kUnknown ||
+         code == absl::StatusCode::kInternal || code == absl::StatusCode::kDataLoss ||
+         code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kResourceExhausted;
 }
 
 }  // namespace
@@ -21,7 +22,7 @@ void LogCallEnd(std::string_view method, const absl::Status& status) {
   if (status.ok()) return;
   const std::string code = absl::StatusCodeToString(status.code());
   const std::string error(status.message());
-  if (!IsServersDoing(status.code())) {
+  if (!IsWorthAWarning(status.code())) {
     Log(LogLevel::kDebug, "call ended", {{"method", method}, {"code", code}, {"error", error}});
     return;
   }

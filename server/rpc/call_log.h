@@ -7,8 +7,8 @@
 
 namespace varve::server {
 
-// Logs how a call ended: what the server failed at or refused as a warning, a few lines a second at
-// most; what its client did wrong for debugging only. Thread-safe.
+// Logs how a call ended: what the server failed at or refused, and calls without a valid key, as a
+// warning, a few lines a second at most; what a client did wrong for debugging only. Thread-safe.
 void LogCallEnd(std::string_view method, const absl::Status& status);
 
 }  // namespace varve::server

@@ -62,7 +62,7 @@ class WriteCall : public UnaryCall {
   absl::Status Parse() {
     VARVE_RETURN_IF_ERROR(ParseMessage(request(), &parsed_));
     VARVE_ASSIGN_OR_RETURN(synced_, DecodeSynced(parsed_.durability()));
-    VARVE_ASSIGN_OR_RETURN(namespace_, context().engine->FindNamespace(parsed_.namespace_()));
+    VARVE_ASSIGN_OR_RETURN(namespace_, context().FindNamespace(parsed_.namespace_()));
     return absl::OkStatus();
   }
 
@@ -127,6 +127,7 @@ class DeleteCall final : public WriteCall<v1::DeleteRequest, v1::DeleteResponse>
   }
 
   absl::Status WriteMatching(const metadata::Filter& filter) {
+    context().access->Audit();
     VARVE_ASSIGN_OR_RETURN(const auto result, namespace_->DeleteMatching(filter, control()));
     Deleted(result);
     return absl::OkStatus();

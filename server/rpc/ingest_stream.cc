@@ -101,6 +101,7 @@ void IngestStream::HandleNext() {
 }
 
 absl::Status IngestStream::Handle(Message message) {
+  VARVE_RETURN_IF_ERROR(CheckAccess());
   // Metadata is many small objects, made and given up together.
   google::protobuf::Arena arena;
   auto& request = *google::protobuf::Arena::CreateMessage<v1::IngestRequest>(&arena);
@@ -125,7 +126,7 @@ absl::Status IngestStream::Open(const v1::IngestOpen& open) {
   }
   VARVE_ASSIGN_OR_RETURN(synced_, DecodeSynced(open.durability()));
   VARVE_ASSIGN_OR_RETURN(on_error_, DecodeOnError(open.on_error()));
-  VARVE_ASSIGN_OR_RETURN(auto found, context().engine->FindNamespace(open.namespace_()));
+  VARVE_ASSIGN_OR_RETURN(auto found, context().FindNamespace(open.namespace_()));
   producer_ = open.producer();
   v1::IngestResponse response;
   v1::IngestOpened* opened = response.mutable_opened();

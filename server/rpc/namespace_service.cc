@@ -23,7 +23,7 @@ absl::Status CreateNamespace(const ServiceContext& context, const CallControl&,
                              const v1::CreateNamespaceRequest& request,
                              v1::CreateNamespaceResponse* response) {
   VARVE_ASSIGN_OR_RETURN(engine::NamespaceSchema schema, DecodeNamespace(request.namespace_()));
-  VARVE_ASSIGN_OR_RETURN(schema, context.engine->CreateNamespace(std::move(schema)));
+  VARVE_ASSIGN_OR_RETURN(schema, context.CreateNamespace(std::move(schema)));
   Log(LogLevel::kInfo, "namespace created", {{"namespace", schema.name}});
   *response->mutable_namespace_() = EncodeNamespace(schema);
   return absl::OkStatus();
@@ -32,7 +32,7 @@ absl::Status CreateNamespace(const ServiceContext& context, const CallControl&,
 absl::Status GetNamespace(const ServiceContext& context, const CallControl&,
                           const v1::GetNamespaceRequest& request,
                           v1::GetNamespaceResponse* response) {
-  VARVE_ASSIGN_OR_RETURN(const auto found, context.engine->FindNamespace(request.name()));
+  VARVE_ASSIGN_OR_RETURN(const auto found, context.FindNamespace(request.name()));
   *response->mutable_namespace_() = EncodeNamespace(*found->schema());
   return absl::OkStatus();
 }
@@ -44,7 +44,7 @@ absl::Status ListNamespaces(const ServiceContext& context, const CallControl&,
   const uint32_t wanted = request.page_size() == 0 ? kPageSizeMax : request.page_size();
   const size_t page_size = std::min(wanted, kPageSizeMax);
   std::vector<engine::NamespaceSchema> schemas =
-      context.engine->ListNamespaces(request.page_token(), page_size + 1);
+      context.ListNamespaces(request.page_token(), page_size + 1);
   if (schemas.size() > page_size) {
     schemas.resize(page_size);
     response->set_next_page_token(schemas.back().name);
@@ -58,7 +58,7 @@ absl::Status ListNamespaces(const ServiceContext& context, const CallControl&,
 absl::Status UpdateNamespace(const ServiceContext& context, const CallControl&,
                              const v1::UpdateNamespaceRequest& request,
                              v1::UpdateNamespaceResponse* response) {
-  VARVE_ASSIGN_OR_RETURN(const auto found, context.engine->FindNamespace(request.name()));
+  VARVE_ASSIGN_OR_RETURN(const auto found, context.FindNamespace(request.name()));
   VARVE_RETURN_IF_ERROR(
       found->UpdateIndexOptions(request.field(), DecodeIndexOptions(request.index())));
   *response->mutable_namespace_() = EncodeNamespace(*found->schema());
@@ -68,7 +68,7 @@ absl::Status UpdateNamespace(const ServiceContext& context, const CallControl&,
 absl::Status DeleteNamespace(const ServiceContext& context, const CallControl&,
                              const v1::DeleteNamespaceRequest& request,
                              v1::DeleteNamespaceResponse*) {
-  VARVE_RETURN_IF_ERROR(context.engine->DeleteNamespace(request.name()));
+  VARVE_RETURN_IF_ERROR(context.DeleteNamespace(request.name()));
   Log(LogLevel::kInfo, "namespace deleted", {{"namespace", request.name()}});
   return absl::OkStatus();
 }

@@ -88,7 +88,8 @@ class SearchStreamCall final
 
   void Parse() {
     parsed_.Clear();
-    absl::Status status = ParseMessage(request_, &parsed_);
+    absl::Status status = CheckAccess();
+    if (status.ok()) status = ParseMessage(request_, &parsed_);
     request_.Clear();
     if (!status.ok()) return End(std::move(status));
     wait_.emplace(control());
@@ -155,7 +156,7 @@ class ScanCall final
 
   absl::Status Open() {
     VARVE_RETURN_IF_ERROR(ParseMessage(*request_, &parsed_));
-    VARVE_ASSIGN_OR_RETURN(scanned_, context().engine->FindNamespace(parsed_.namespace_()));
+    VARVE_ASSIGN_OR_RETURN(scanned_, context().FindNamespace(parsed_.namespace_()));
     engine::ScanRequest request{
         .include = {.vectors = parsed_.include_vectors(),
                     .metadata = parsed_.include_metadata(),
@@ -174,6 +175,7 @@ class ScanCall final
 
   // Nullopt at the end.
   absl::StatusOr<std::optional<grpc::ByteBuffer>> MakeNext() {
+    VARVE_RETURN_IF_ERROR(CheckAccess());
     VARVE_RETURN_IF_ERROR(control().Check());
     if (context().calls->draining()) {
       return absl::UnavailableError(

@@ -26,6 +26,7 @@
 #include "base/thread_pool.h"
 #include "server/log.h"
 #include "server/rpc/admission.h"
+#include "server/rpc/call_access.h"
 #include "server/rpc/call_identity.h"
 #include "server/rpc/call_log.h"
 #include "server/rpc/call_tracker.h"
@@ -51,6 +52,8 @@ struct CallOrigin {
 // Call is what every call has, whatever gRPC reactor it is: a lifetime, an end that happens once,
 // cancellation, and work on threads that may block.
 //
+// Access. Nothing of a call runs unless its key has the scope that the method takes (CallAccess).
+//
 // Lifetime. The call owns itself until gRPC is done with it (OnDone). Whoever may call back later
 // (the index, the sync thread, an alarm) holds a shared_ptr, so that it always finds an object.
 // Whatever needs gRPC, the request or the engine to be alive runs through Run(), and that does
@@ -68,7 +71,8 @@ class Call : public Reactor,
              public std::enable_shared_from_this<Call<Reactor>> {
  public:
   explicit Call(const CallOrigin& origin)
-      : context_(origin.context),
+      : access_(origin.context.keys, origin.method, origin.rpc),
+        context_(origin.context.ForCall(&access_)),
         method_(origin.method),
         metrics_(context_.metrics->calls.OfMethod(method_, kStreams)),
         identity_(IdentifyCall(origin.rpc.client_metadata())),
@@ -81,11 +85,11 @@ class Call : public Reactor,
   void Launch() ABSL_LOCKS_EXCLUDED(mu_) {
     self_ = this->shared_from_this();
     metrics_.Begin();
-    if (context_.calls->Add(this)) {
-      Begin();
-    } else {
-      End(absl::UnavailableError("the server is shutting down; retry elsewhere or later"));
+    if (!context_.calls->Add(this)) {
+      return End(absl::UnavailableError("the server is shutting down; retry elsewhere or later"));
     }
+    if (absl::Status status = access_.Check(); !status.ok()) return End(std::move(status));
+    Begin();
   }
 
   void OnCancel() final ABSL_LOCKS_EXCLUDED(mu_) {
@@ -165,8 +169,12 @@ class Call : public Reactor,
     metrics_.Conclude(end_->code(), absl::Now() - begin_);
     const LogScope scope(log_fields_);
     LogCallEnd(method_, *end_);
+    access_.LogEnd(*end_);
     this->Finish(ToGrpcStatus(*end_));
   }
+
+  // Whether the call may go on: for streams, before each message.
+  absl::Status CheckAccess() { return access_.Check(); }
 
   const CallControl& control() const { return control_; }
   // When it came.
@@ -178,6 +186,7 @@ class Call : public Reactor,
  private:
   static constexpr bool kStreams = !std::is_same_v<Reactor, grpc::ServerUnaryReactor>;
 
+  CallAccess access_;
   const ServiceContext context_;  // a copy: somebody may call back when the server is gone
   const std::string_view method_;
   MethodMetrics& metrics_;  // the server's

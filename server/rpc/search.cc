@@ -248,7 +248,7 @@ absl::Status CheckQueryShape(const engine::Namespace& searched, const v1::Search
 
 absl::Status Search(const ServiceContext& context, const CallControl& control,
                     const v1::SearchRequest& request, v1::SearchResponse* response) {
-  VARVE_ASSIGN_OR_RETURN(const auto searched, context.engine->FindNamespace(request.namespace_()));
+  VARVE_ASSIGN_OR_RETURN(const auto searched, context.FindNamespace(request.namespace_()));
   TensorView vectors;
   DecodedIds positive, negative;
   if (request.has_examples()) {
@@ -280,7 +280,7 @@ absl::Status Search(const ServiceContext& context, const CallControl& control,
 
 absl::Status SearchBatch(const ServiceContext& context, const CallControl& control,
                          const v1::SearchBatchRequest& request, v1::SearchBatchResponse* response) {
-  VARVE_ASSIGN_OR_RETURN(const auto searched, context.engine->FindNamespace(request.namespace_()));
+  VARVE_ASSIGN_OR_RETURN(const auto searched, context.FindNamespace(request.namespace_()));
   VARVE_ASSIGN_OR_RETURN(const TensorView queries, DecodeMatrix(request.queries(), "queries"));
   const v1::SearchOptions& options = request.options();
   const auto refuse = [](std::string_view option, bool set) {
@@ -317,7 +317,7 @@ absl::Status SearchBatch(const ServiceContext& context, const CallControl& contr
 
 absl::Status Get(const ServiceContext& context, const CallControl&, const v1::GetRequest& request,
                  v1::GetResponse* response) {
-  VARVE_ASSIGN_OR_RETURN(const auto read, context.engine->FindNamespace(request.namespace_()));
+  VARVE_ASSIGN_OR_RETURN(const auto read, context.FindNamespace(request.namespace_()));
   DecodedIds ids;
   VARVE_RETURN_IF_ERROR(ids.Decode(request.ids(), "ids"));
   const size_t wanted = ids.view().size();
@@ -338,7 +338,7 @@ absl::Status Get(const ServiceContext& context, const CallControl&, const v1::Ge
 
 absl::Status Count(const ServiceContext& context, const CallControl&,
                    const v1::CountRequest& request, v1::CountResponse* response) {
-  VARVE_ASSIGN_OR_RETURN(const auto counted, context.engine->FindNamespace(request.namespace_()));
+  VARVE_ASSIGN_OR_RETURN(const auto counted, context.FindNamespace(request.namespace_()));
   VARVE_ASSIGN_OR_RETURN(const auto filter, DecodeFilter(request.filter(), "filter"));
   uint64_t sequence = 0;
   response->set_count(counted->Count(filter.has_value() ? &*filter : nullptr, &sequence));
@@ -352,7 +352,7 @@ CommitWait::CommitWait(const CallControl& control)
 absl::StatusOr<bool> CommitWait::Reached(const ServiceContext& context, const std::string& name,
                                          uint64_t min_sequence) const {
   if (min_sequence == 0) return true;
-  VARVE_ASSIGN_OR_RETURN(const auto found, context.engine->FindNamespace(name));
+  VARVE_ASSIGN_OR_RETURN(const auto found, context.FindNamespace(name));
   const uint64_t sequence = found->sequence();
   if (sequence >= min_sequence) return true;
   if (context.calls->draining()) {

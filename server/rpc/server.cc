@@ -3,6 +3,7 @@
 #include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/server_builder_option.h>
 #include <grpcpp/impl/service_type.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/server.h>
@@ -19,6 +20,7 @@
 #include "absl/strings/match.h"
 #include "absl/time/clock.h"
 #include "base/mutex.h"
+#include "base/status_macros.h"
 #include "base/str_cat.h"
 #include "base/thread_pool.h"
 #include "server/log.h"
@@ -28,6 +30,7 @@
 #include "server/rpc/ingest_service.h"
 #include "server/rpc/namespace_service.h"
 #include "server/rpc/query_service.h"
+#include "server/rpc/security.h"
 #include "server/rpc/service_context.h"
 
 namespace varve::server {
@@ -99,10 +102,22 @@ void SetUpGrpc() {
   (void)done;
 }
 
+// Reflection is a service of gRPC's own, which asks nobody for a key.
+class WithoutReflection final : public grpc::ServerBuilderOption {
+ public:
+  void UpdateArguments(grpc::ChannelArguments*) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
+    std::erase_if(*plugins, [](const auto& plugin) {
+      return dynamic_cast<grpc::reflection::ProtoServerReflectionPlugin*>(plugin.get()) != nullptr;
+    });
+  }
+};
+
 class ServerImpl final : public Server {
  public:
-  ServerImpl(const Options& options, engine::Engine* engine)
+  ServerImpl(const Options& options, engine::Engine* engine, std::unique_ptr<Security> security)
       : drain_(options.drain),
+        security_(std::move(security)),
         admission_{
             .ingest_bytes = {"bytes of batches under way (--ingest-budget-mib)",
                              options.ingest_budget_bytes, &write_pool_},
@@ -123,7 +138,8 @@ class ServerImpl final : public Server {
                  .metrics = &metrics_,
                  .max_message_bytes = options.max_message_bytes,
                  .slow_query = options.slow_query,
-                 .start_time = absl::Now()} {}
+                 .start_time = absl::Now(),
+                 .keys = security_->keys()} {}
 
   ~ServerImpl() override {
     if (grpc_ != nullptr) Drain();
@@ -134,7 +150,8 @@ class ServerImpl final : public Server {
     grpc::ServerBuilder builder;
     Configure(options, &builder);
     const std::string address = HostAndPort(options.address, options.port);
-    builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port_);
+    builder.AddListeningPort(address, security_->credentials(), &port_);
+    if (security_->keys() != nullptr) builder.SetOption(std::make_unique<WithoutReflection>());
     services_.push_back(NewAdminService(context_));
     services_.push_back(NewIngestService(context_));
     services_.push_back(NewNamespaceService(context_));
@@ -156,6 +173,8 @@ class ServerImpl final : public Server {
   const Admission& admission() const override { return admission_; }
   int port() const override { return port_; }
   bool serving() const override { return !calls_.draining(); }
+  void ReloadSecurity() override { security_->Reload(); }
+  void ReloadChangedSecurity() override { security_->ReloadChanged(); }
 
   bool Drain() override ABSL_LOCKS_EXCLUDED(drain_mu_) {
     MutexLock lock(&drain_mu_);
@@ -176,6 +195,7 @@ class ServerImpl final : public Server {
  private:
   const absl::Duration drain_;
   ServerMetrics metrics_;
+  const std::unique_ptr<Security> security_;
   CallTracker calls_;
   // Destroyed from the last to the first: gRPC and its calls, then the threads that run what is
   // left of their work, then the budgets whose shares that work holds.
@@ -195,7 +215,8 @@ class ServerImpl final : public Server {
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options,
                                                       engine::Engine* engine) {
-  auto server = std::make_unique<ServerImpl>(options, engine);
+  VARVE_ASSIGN_OR_RETURN(auto security, Security::Open(options));
+  auto server = std::make_unique<ServerImpl>(options, engine, std::move(security));
   if (absl::Status status = server->Listen(options); !status.ok()) return status;
   return server;
 }

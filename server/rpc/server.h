@@ -17,7 +17,7 @@ struct ServerMetrics;
 class Server {
  public:
   // Listens and serves. `engine` outlives the server. Unavailable: the address cannot be listened
-  // on.
+  // on. Other errors are about the files of keys and certificates, and name them.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const Options& options,
                                                        engine::Engine* engine);
   // Drains first, if nobody has.
@@ -31,6 +31,11 @@ class Server {
   virtual int port() const = 0;
   // Whether calls are taken: from Start() until Drain().
   virtual bool serving() const = 0;
+
+  // Reads the files of keys and certificates again: all of them, or those that have changed. Calls go
+  // on, save streams whose key is gone. What is wrong stays as it was, and is logged.
+  virtual void ReloadSecurity() = 0;
+  virtual void ReloadChangedSecurity() = 0;
 
   // Stops. Health says NOT_SERVING and new calls are refused at once; streams commit and
   // acknowledge what they have read, then end with UNAVAILABLE; other calls complete. What is left

@@ -25,6 +25,7 @@ LIBRARIES = {
     "grpcpp": ("clients", "server/rpc"),
     "google/protobuf": ("clients", "server/rpc"),
     "prometheus": ("server/metrics.cc",),
+    "openssl": ("base", "server/rpc"),
     "hnswlib": (),  # the benchmarks compare with it
     "rocksdb": ("storage",),
 }

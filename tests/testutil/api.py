@@ -201,14 +201,39 @@ class IngestStream:
         return [response.ack for response in self.call]
 
 
+class _WithKey(
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+):
+    """Sends an API key with every call, over connections that are not encrypted too."""
+
+    def __init__(self, key: str):
+        self._header = ("authorization", f"Bearer {key}")
+
+    def _intercept(self, go_on, details, request):
+        metadata = [*(details.metadata or []), self._header]
+        return go_on(details._replace(metadata=metadata), request)
+
+    intercept_unary_unary = intercept_unary_stream = intercept_stream_stream = _intercept
+
+
 class Api:
     """The services of one server over a channel of their own. A context manager.
 
     The channel has gRPC's default limits: what needs larger ones would not work for others either.
     """
 
-    def __init__(self, address: str):
-        self.channel = grpc.insecure_channel(address)
+    def __init__(self, address: str, key: str = "", credentials=None):
+        # Without its own pool a channel shares connections with others that are alike.
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        if credentials is None:
+            self._connection = grpc.insecure_channel(address, options)
+        else:
+            self._connection = grpc.secure_channel(address, credentials, options)
+        self.channel = self._connection
+        if key:
+            self.channel = grpc.intercept_channel(self.channel, _WithKey(key))
         self.namespaces = v1.NamespaceServiceStub(self.channel)
         self.ingest = v1.IngestServiceStub(self.channel)
         self.query = v1.QueryServiceStub(self.channel)
@@ -219,7 +244,7 @@ class Api:
         return self
 
     def __exit__(self, *_) -> None:
-        self.channel.close()
+        self._connection.close()
 
     def create(self, name: str, dimension: int, metric="l2", element_type=0, id_type=0, **index):
         field = v1.VectorField(

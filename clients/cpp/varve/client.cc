@@ -13,6 +13,7 @@
 #include "base/str_cat.h"
 #include "base/thread_pool.h"
 #include "clients/cpp/varve/internal/channel.h"
+#include "clients/cpp/varve/internal/credentials.h"
 #include "clients/cpp/varve/internal/cutting.h"
 #include "clients/cpp/varve/internal/wire.h"
 
@@ -250,8 +251,9 @@ std::string_view SearchPlanName(SearchPlan plan) {
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(std::string_view target,
                                                         const ClientOptions& options) {
   VARVE_RETURN_IF_ERROR(CheckTarget(target));
+  VARVE_ASSIGN_OR_RETURN(internal::Credentials credentials, internal::MakeCredentials(options));
   return std::unique_ptr<Client>(
-      new Client(std::make_shared<Channel>(std::string(target), options)));
+      new Client(std::make_shared<Channel>(std::string(target), options, std::move(credentials))));
 }
 
 Client::Client(std::shared_ptr<Channel> channel) : channel_(std::move(channel)) {}

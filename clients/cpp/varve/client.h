@@ -26,11 +26,25 @@ namespace internal {
 class Channel;
 }  // namespace internal
 
+// How the connection is encrypted. Files are in PEM, and are read when a client connects.
+struct TlsOptions {
+  std::string ca_file;  // authorities, one of which signed the server's certificate; empty: the
+                        // system's
+  // The client's own certificate and its key, for servers that ask for one; both or none.
+  std::string cert_file;
+  std::string key_file;
+};
+
 struct ClientOptions {
   // Time a call may take, unless the call says otherwise. Streams (ingest, scan, watch) have none.
   absl::Duration timeout = absl::Seconds(60);
   // Larger answers fail with ResourceExhausted.
   size_t max_receive_bytes = size_t{64} << 20;
+  // Not encrypted unless set.
+  std::optional<TlsOptions> tls;
+  // Sent with every call, for servers that ask for one. Without `tls` everybody on the way to the
+  // server can read it.
+  std::string api_key;
 };
 
 // What one call may say for itself.
@@ -264,7 +278,8 @@ struct ServerStats {
 // a Scanner resumes.
 class Client {
  public:
-  // `target` is "host:port". InvalidArgument when it is not.
+  // `target` is "host:port". InvalidArgument when it is not, or when a file of `options` cannot be
+  // read.
   static absl::StatusOr<std::unique_ptr<Client>> Connect(std::string_view target,
                                                          const ClientOptions& options = {});
   // No call may be under way.

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -99,6 +100,35 @@ TEST_F(ClientTest, ATargetMustHaveAPort) {
 }
 
 // The kernel takes the connection, and nobody ever answers.
+TEST_F(ClientTest, AnApiKeyThatCannotBeSentIsRefusedAndNotShown) {
+  for (const char* key : {"two words", "line\n", "Schl\xc3\xbcssel"}) {
+    const auto client = Client::Connect(server_.target(), {.api_key = key});
+    EXPECT_TRUE(absl::IsInvalidArgument(client.status())) << key;
+    EXPECT_THAT(std::string(client.status().message()), ::testing::Not(HasSubstr(key)));
+  }
+}
+
+TEST_F(ClientTest, FilesOfCertificatesAreLookedAtWhenConnecting) {
+  const std::string path = ::testing::TempDir() + "/no.pem";
+  std::ofstream(path) << "no certificate";
+  const struct {
+    TlsOptions tls;
+    std::string expected;
+  } cases[] = {
+      {{.ca_file = path}, "no.pem holds no certificate in PEM"},
+      {{.ca_file = path + "x"}, "cannot read " + path + "x: No such file"},
+      {{.ca_file = ::testing::TempDir()}, "cannot read "},
+      {{.cert_file = path}, "must be given together"},
+      {{.key_file = path}, "must be given together"},
+      {{.cert_file = path, .key_file = path}, "no.pem holds no certificate in PEM"},
+  };
+  for (const auto& one : cases) {
+    const auto client = Client::Connect(server_.target(), {.tls = one.tls});
+    EXPECT_TRUE(absl::IsInvalidArgument(client.status()));
+    EXPECT_THAT(std::string(client.status().message()), HasSubstr(one.expected));
+  }
+}
+
 TEST_F(ClientTest, ATimeoutEndsACall) {
   const int listener = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};

@@ -34,11 +34,11 @@ grpc::ChannelArguments Arguments(const ClientOptions& options) {
 
 }  // namespace
 
-Channel::Channel(std::string target, const ClientOptions& options)
+Channel::Channel(std::string target, const ClientOptions& options, Credentials credentials)
     : target_(std::move(target)),
       timeout_(options.timeout),
-      channel_(grpc::CreateCustomChannel(target_, grpc::InsecureChannelCredentials(),
-                                         Arguments(options))) {
+      authorization_(std::move(credentials.authorization)),
+      channel_(grpc::CreateCustomChannel(target_, credentials.channel, Arguments(options))) {
   namespaces_ = v1::NamespaceService::NewStub(channel_);
   ingest_ = v1::IngestService::NewStub(channel_);
   query_ = v1::QueryService::NewStub(channel_);
@@ -103,6 +103,9 @@ Channel::OnCancel::~OnCancel() {
 CallContext::CallContext(Channel* channel, absl::Time deadline)
     : on_cancel_(channel, [this] { context_.TryCancel(); }) {
   if (deadline != absl::InfiniteFuture()) context_.set_deadline(absl::ToChronoTime(deadline));
+  if (!channel->authorization().empty()) {
+    context_.AddMetadata("authorization", channel->authorization());
+  }
 }
 
 }  // namespace varve::client::internal

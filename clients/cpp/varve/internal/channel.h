@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "base/mutex.h"
 #include "clients/cpp/varve/client.h"
+#include "clients/cpp/varve/internal/credentials.h"
 #include "varve/v1/admin_service.grpc.pb.h"
 #include "varve/v1/ingest_service.grpc.pb.h"
 #include "varve/v1/namespace_service.grpc.pb.h"
@@ -26,12 +27,15 @@ namespace varve::client::internal {
 // each service, and the means to cancel all that is under way. Thread-safe.
 class Channel {
  public:
-  Channel(std::string target, const ClientOptions& options);
+  Channel(std::string target, const ClientOptions& options, Credentials credentials);
 
   v1::NamespaceService::Stub& namespaces() { return *namespaces_; }
   v1::IngestService::Stub& ingest() { return *ingest_; }
   v1::QueryService::Stub& query() { return *query_; }
   v1::AdminService::Stub& admin() { return *admin_; }
+
+  // Of every call's metadata of that name; empty: none.
+  const std::string& authorization() const { return authorization_; }
 
   // A call's deadline, counted from now.
   absl::Time Deadline(const CallOptions& call) const;
@@ -64,6 +68,7 @@ class Channel {
  private:
   const std::string target_;
   const absl::Duration timeout_;
+  const std::string authorization_;
   const std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::NamespaceService::Stub> namespaces_;
   std::unique_ptr<v1::IngestService::Stub> ingest_;
