@@ -8,7 +8,7 @@ LOGS=$TOOLS/logs
 BUILD_PACKAGES=(
   bazel-bootstrap bazel-rules-java bazel-rules-proto ca-certificates clang libstdc++-12-dev lld
   libabsl-dev libbenchmark-dev libcli11-dev libcpp-httplib-dev libfmt-dev libgmock-dev libgrpc++-dev
-  libgtest-dev libhnswlib-dev libhwy-dev libjemalloc-dev libprotobuf-dev librocksdb-dev
+  libgtest-dev libhdf5-dev libhnswlib-dev libhwy-dev libjemalloc-dev libprotobuf-dev librocksdb-dev
   libspdlog-dev libssl-dev nlohmann-json3-dev prometheus-cpp-dev protobuf-compiler
   protobuf-compiler-grpc zlib1g-dev
 )
@@ -16,6 +16,7 @@ PYTHON_PACKAGES=(ca-certificates openssl python3 python3-venv)
 FORMAT_PACKAGES=(clang-format)
 TEST_PACKAGES=(clang-format libclang-rt-14-dev llvm shellcheck)
 LINT_PACKAGES=(clang-tidy)
+CONTAINER_PACKAGES=(buildah debootstrap)
 
 GRPCURL=github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.8.9 # the last that Debian 12's Go 1.19 builds
 
@@ -111,4 +112,23 @@ setup_grpcurl() {
   attempt "go install $GRPCURL" "Can this machine reach the Go module proxy?" \
     env GOBIN="$PWD/$TOOLS/bin" go install $GRPCURL
   printf '%s\n' $GRPCURL >$stamp
+}
+
+# Whether containers can be built and run here: by root, where mounts and processes may be kept apart.
+has_containers() { [[ $(id -u) == 0 ]] && unshare --mount --pid --fork true 2>/dev/null; }
+
+# What the tests of deploy/ need of the network: the image's base with the server's libraries, and the
+# program that checks the manifests for Kubernetes. Both are remade at once when nothing has changed.
+setup_deploy() {
+  if has_containers; then
+    install_packages "${CONTAINER_PACKAGES[@]}"
+    attempt "container image without the server" "Can this machine reach Debian's mirror?" \
+      deploy/docker/build.sh --base localhost/debian:12-slim --target runtime \
+      --tag localhost/varve-runtime --storage $TOOLS/containers
+  else
+    say "no containers here (not root, or no namespaces): their tests will be skipped"
+  fi
+  if ! command -v go >/dev/null; then install_packages ca-certificates golang-go; fi
+  attempt "go test -c tests/deploy/manifests" "Can this machine reach the Go module proxy?" \
+    env -C tests/deploy/manifests go test -c -o "$PWD/$TOOLS/bin/manifests.test" .
 }

@@ -2,7 +2,7 @@
 # anything in it fails; run_suites goes through all of them whatever happens, and adds up.
 
 RESULTS=$TOOLS/results
-SUITES=(format shell proto unit asan tsan python pyclient conformance)
+SUITES=(format shell proto unit asan tsan python pyclient conformance deploy)
 
 # What the demo and the Python tests run.
 BINARIES=(//server:varved //clients/cli:varve //demo:search_latency)
@@ -15,7 +15,9 @@ sources() {
 
 suite_format() { sources | xargs clang-format --dry-run --Werror; }
 
-suite_shell() { shellcheck -x dev .ci/run clients/go/build.sh; }
+suite_shell() {
+  shellcheck -x dev .ci/run clients/go/build.sh deploy/docker/build.sh deploy/kubernetes/render.sh
+}
 
 suite_proto() { $TOOLS/npm/node_modules/.bin/buf lint proto; }
 
@@ -37,7 +39,8 @@ suite_tsan() {
 # What crosses rooms: a real server, every client, crashes, and the commands in the documents.
 suite_python() {
   run_bazel build "${BINARIES[@]}" &&
-    $TOOLS/python/bin/python -m pytest tests --ignore=tests/conformance --junit-xml=$RESULTS/python.xml
+    $TOOLS/python/bin/python -m pytest tests --ignore=tests/conformance --ignore=tests/deploy \
+      --junit-xml=$RESULTS/python.xml
 }
 
 # The Python client's own tests, against its installed wheel.
@@ -50,6 +53,12 @@ suite_pyclient() {
 suite_conformance() {
   run_bazel build "${BINARIES[@]}" //clients/cpp/conformance:driver &&
     $TOOLS/python/bin/python -m pytest tests/conformance --junit-xml=$RESULTS/conformance.xml
+}
+
+# The container image, built from this server and run; the Helm chart and kustomizations.
+suite_deploy() {
+  run_bazel build "${BINARIES[@]}" &&
+    $TOOLS/python/bin/python -m pytest tests/deploy --junit-xml=$RESULTS/deploy.xml
 }
 
 # Slow, and so not part of ./dev test: ./dev lint.
@@ -88,7 +97,7 @@ run_suites() {
     file=
     case $name in
       unit | asan | tsan) file=:$RESULTS/$name.json ;;
-      python | pyclient | conformance) file=:$RESULTS/$name.xml ;;
+      python | pyclient | conformance | deploy) file=:$RESULTS/$name.xml ;;
     esac
     summary+=("$name:$code:$(seconds_since "$began")$file")
   done

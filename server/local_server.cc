@@ -26,11 +26,14 @@ class EngineServer final : public LocalServer {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<LocalServer>> LocalServer::Open(const std::string& data_dir) {
+absl::StatusOr<std::unique_ptr<LocalServer>> LocalServer::Open(const LocalServerOptions& options) {
   SetLogLevel(LogLevel::kError);
-  VARVE_ASSIGN_OR_RETURN(auto engine, engine::Engine::Open({.data_dir = data_dir}));
+  VARVE_ASSIGN_OR_RETURN(auto engine,
+                         engine::Engine::Open({.data_dir = options.data_dir,
+                                               .must_exist = options.must_exist,
+                                               .index_threads = options.index_threads}));
   VARVE_ASSIGN_OR_RETURN(auto server,
-                         Server::Start({.data_dir = data_dir, .port = 0}, engine.get()));
+                         Server::Start({.data_dir = options.data_dir, .port = 0}, engine.get()));
   return std::make_unique<EngineServer>(std::move(engine), std::move(server));
 }
 

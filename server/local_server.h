@@ -8,14 +8,20 @@
 
 namespace varve::server {
 
+struct LocalServerOptions {
+  std::string data_dir;
+  bool must_exist = false;  // NotFound instead of making the directory
+  int index_threads = 0;    // 0: one per core
+};
+
 // A server inside the process of who opens it, for programs that work on a data directory without varved. It
 // listens on the loopback interface, at a port that the kernel picks, until it is destroyed.
 // Thread-safe.
 class LocalServer {
  public:
-  // Opens the data directory, and makes it if it is not there. Unavailable: another process has it.
-  // DataLoss, InvalidArgument: as varved says at its start.
-  static absl::StatusOr<std::unique_ptr<LocalServer>> Open(const std::string& data_dir);
+  // FailedPrecondition: another process has the directory, or it is something else. NotFound: see the
+  // options. Otherwise as varved says at its start.
+  static absl::StatusOr<std::unique_ptr<LocalServer>> Open(const LocalServerOptions& options);
   virtual ~LocalServer() = default;
 
   // "127.0.0.1:port"

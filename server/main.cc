@@ -1,6 +1,6 @@
 // varved: the Varve server. Opens the data directory, serves, reloads on SIGHUP, and drains on SIGTERM
-// or SIGINT. `varved check` verifies a data directory instead, `varved adopt` takes namespaces into one,
-// and `varved key` makes an API key.
+// or SIGINT. Other commands: `varved check` verifies a data directory, `varved adopt` takes namespaces
+// into one, `varved key` makes an API key, `varved health` asks a server how it is.
 
 #include <pthread.h>
 #include <signal.h>
@@ -27,6 +27,7 @@
 #include "server/adopt_command.h"
 #include "server/check_command.h"
 #include "server/engine/engine.h"
+#include "server/health_command.h"
 #include "server/http_server.h"
 #include "server/key_command.h"
 #include "server/log.h"
@@ -159,6 +160,7 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> OpenEngine(const Options& option
   const absl::Time begin = absl::Now();
   VARVE_ASSIGN_OR_RETURN(auto opened,
                          engine::Engine::Open({.data_dir = options.data_dir,
+                                               .memory_bytes = options.memory_budget_bytes,
                                                .search_threads = options.search_threads,
                                                .index_threads = options.index_threads}));
   Log(LogLevel::kInfo, "data directory open",
@@ -230,6 +232,7 @@ int Main(int argc, char** argv) {
   if (command == "check") return RunCheck(argc - 1, argv + 1);
   if (command == "adopt") return RunAdopt(argc - 1, argv + 1);
   if (command == "key") return RunKey(argc - 1, argv + 1);
+  if (command == "health") return RunHealth(argc - 1, argv + 1);
   const ParsedOptions parsed = ParseOptions(argc, argv);
   if (!parsed.options.has_value()) return parsed.exit_code;
   SetLogLevel(parsed.options->log_level);

@@ -1,11 +1,13 @@
 #include "server/options.h"
 
 #include <arpa/inet.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <fstream>
 #include <istream>
 #include <map>
 #include <memory>
@@ -31,6 +33,10 @@ struct Units {
   size_t read_budget_mib;
   size_t wire_memory_mib;
   size_t max_message_mib;
+  size_t memory_budget_mib;
+  size_t disk_reserve_mib;
+  size_t max_ingest_mib_per_second = 0;
+  size_t max_namespace_mib = 0;
   double drain_seconds;
   uint64_t slow_query_ms;
   std::string log_level = "info";
@@ -93,6 +99,49 @@ void AddSecurity(CLI::App* app, Options* options) {
       ->envname("VARVE_ALLOW_INSECURE");
 }
 
+// Limits of what writes may take, of all clients together or of a namespace.
+void AddCapacity(CLI::App* app, Options* options, Units* units) {
+  const auto add = [app](const char* name, const char* variable, auto* value, auto least, auto most,
+                         const char* help) {
+    app->add_option(name, *value, help)
+        ->envname(variable)
+        ->check(CLI::Range(least, most))
+        ->capture_default_str();
+  };
+  constexpr size_t kAny = size_t{1} << 40;
+  add("--memory-budget-mib", "VARVE_MEMORY_BUDGET_MIB", &units->memory_budget_mib, size_t{0}, kAny,
+      "Memory of the whole process, mapped files apart; beyond it writes wait, then are refused "
+      "(3/4 of what the machine or its control group has). 0: no limit");
+  add("--disk-reserve-mib", "VARVE_DISK_RESERVE_MIB", &units->disk_reserve_mib, size_t{0}, kAny,
+      "Writes are refused, and deletions are not, while less is free on the disk");
+  add("--max-ingest-mib-per-second", "VARVE_MAX_INGEST_MIB_PER_SECOND",
+      &units->max_ingest_mib_per_second, size_t{0}, kAny,
+      "Writes wait when more arrives, all clients together. 0: no limit");
+  add("--max-streams", "VARVE_MAX_STREAMS", &options->max_streams, size_t{1}, kAny,
+      "Ingest streams at a time; more are refused");
+  add("--max-k", "VARVE_MAX_K", &options->max_k, 1u, 10'000u, "Results that a search may ask for");
+  add("--max-ef", "VARVE_MAX_EF", &options->max_ef, 1u, 10'000u,
+      "Effort (ef_search) that a search may ask for");
+  add("--max-namespaces", "VARVE_MAX_NAMESPACES", &options->max_namespaces, size_t{0}, kAny,
+      "Namespaces that there may be. 0: no limit");
+  add("--max-namespace-vectors", "VARVE_MAX_NAMESPACE_VECTORS", &options->max_namespace_vectors,
+      size_t{0}, kAny, "Vectors that a namespace may hold. 0: no limit");
+  add("--max-namespace-mib", "VARVE_MAX_NAMESPACE_MIB", &units->max_namespace_mib, size_t{0}, kAny,
+      "MiB of vectors that a namespace may hold. 0: no limit");
+}
+
+// What the process can have: the machine's memory, or its control group's limit if that is less.
+uint64_t MachineMemoryBytes() {
+  const auto pages = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES));
+  uint64_t bytes = pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  for (const char* path :
+       {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+    uint64_t limit = 0;
+    if (std::ifstream file(path); file >> limit) bytes = std::min(bytes, limit);
+  }
+  return bytes;
+}
+
 void AddLimits(CLI::App* app, Options* options, Units* units) {
   app->add_option("--search-threads", options->search_threads, "0: one per core")
       ->envname("VARVE_SEARCH_THREADS")
@@ -149,6 +198,8 @@ Units ToUnits(const Options& options) {
           .read_budget_mib = options.read_budget_bytes / kMiB,
           .wire_memory_mib = options.wire_memory_bytes / kMiB,
           .max_message_mib = options.max_message_bytes / kMiB,
+          .memory_budget_mib = MachineMemoryBytes() / 4 * 3 / kMiB,
+          .disk_reserve_mib = 512,
           .drain_seconds = absl::ToDoubleSeconds(options.drain),
           .slow_query_ms = static_cast<uint64_t>(absl::ToInt64Milliseconds(options.slow_query))};
 }
@@ -158,6 +209,10 @@ void FromUnits(const Units& units, Options* options) {
   options->read_budget_bytes = units.read_budget_mib * kMiB;
   options->wire_memory_bytes = units.wire_memory_mib * kMiB;
   options->max_message_bytes = units.max_message_mib * kMiB;
+  options->memory_budget_bytes = units.memory_budget_mib * kMiB;
+  options->disk_reserve_bytes = units.disk_reserve_mib * kMiB;
+  options->max_ingest_bytes_per_second = units.max_ingest_mib_per_second * kMiB;
+  options->max_namespace_bytes = units.max_namespace_mib * kMiB;
   options->drain = absl::Seconds(units.drain_seconds);
   options->slow_query =
       units.slow_query_ms == 0 ? absl::InfiniteDuration() : absl::Milliseconds(units.slow_query_ms);
@@ -281,7 +336,8 @@ CommandLine::CommandLine() {
   app_.footer(
       "varved check --help: verify a data directory that no server has open\n"
       "varved adopt --help: take namespaces of another data directory into one\n"
-      "varved key --help: make an API key");
+      "varved key --help: make an API key\n"
+      "varved health --help: ask the server of this machine whether it takes calls");
   app_.set_version_flag("--version", StrCat("varved ", kVersion));
   app_.set_config("--config", "", "File with settings (TOML): one name = value per line")
       ->envname("VARVE_CONFIG")
@@ -292,6 +348,7 @@ CommandLine::CommandLine() {
       ->configurable(false);
   AddAddresses(&app_, &options_);
   AddSecurity(&app_, &options_);
+  AddCapacity(&app_, &options_, &units_);
   AddLimits(&app_, &options_, &units_);
 }
 
@@ -342,6 +399,18 @@ void CommandLine::DeriveDefaults() {
   // Tests and second servers ask for --port 0: they want neither port taken.
   if (options_.port == 0) give("--http-port", "0");
   give("--http-address", options_.address);
+  if (units_.memory_budget_mib == 0) return;
+  // Parts of the whole: what is on its way is never the larger part of it.
+  const auto part = [&](const char* name, size_t usual, size_t parts) {
+    const size_t message = units_.max_message_mib;
+    give(name,
+         StrCat(std::clamp(units_.memory_budget_mib / parts, message, std::max(usual, message))));
+  };
+  give("--max-message-mib",
+       StrCat(std::clamp<size_t>(units_.memory_budget_mib / 32, 4, units_.max_message_mib)));
+  part("--ingest-budget-mib", units_.ingest_budget_mib, 16);
+  part("--read-budget-mib", units_.read_budget_mib, 8);
+  part("--wire-memory-mib", units_.wire_memory_mib, 8);
 }
 
 std::map<std::string, std::string> Settings(std::string_view toml) {

@@ -2,6 +2,7 @@
 #define VARVE_SERVER_OPTIONS_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -33,6 +34,20 @@ struct Options {
   int search_threads = 0;  // 0: one per core
   int index_threads = 0;   // 0: one per core
 
+  // Memory of the whole process, mapped files apart: writes wait when it is nearly used up, and are
+  // refused when that lasts. The other budgets are parts of it. 0: no limit.
+  size_t memory_budget_bytes = 0;
+  // Writes are refused while less is free on the data directory's disk.
+  size_t disk_reserve_bytes = 0;
+  // Of all clients together; 0: no limit. So are the next ones, where they do not say otherwise.
+  size_t max_ingest_bytes_per_second = 0;
+  size_t max_streams = 1024;  // of ingest, at a time
+  uint32_t max_k = 10'000;
+  uint32_t max_ef = 10'000;
+  size_t max_namespaces = 100'000;
+  size_t max_namespace_vectors = 0;
+  size_t max_namespace_bytes = 0;
+
   // A message from a client larger than this is refused, and so is an answer that would be.
   size_t max_message_bytes = size_t{64} << 20;
   // Batches that are decoded and not yet committed, of all clients together.
@@ -55,7 +70,9 @@ struct Options {
 
 // Settings that a running server takes over when it reloads (SIGHUP); reloader.cc applies them. What
 // the files of keys and certificates hold is read again too, their names stay.
-inline constexpr std::string_view kReloadableSettings[] = {"log-level"};
+inline constexpr std::string_view kReloadableSettings[] = {
+    "log-level", "memory-budget-mib", "disk-reserve-mib",      "max-ingest-mib-per-second", "max-k",
+    "max-ef",    "max-namespaces",    "max-namespace-vectors", "max-namespace-mib"};
 
 // The outcome of reading the command line: options to serve with, or the exit code to end with now
 // (after --help, --version, --print-config or a usage error, which it has printed).

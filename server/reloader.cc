@@ -10,7 +10,10 @@ namespace varve::server {
 namespace {
 
 // Applies all of kReloadableSettings.
-void Apply(const Options& options) { SetLogLevel(options.log_level); }
+void Apply(const Options& options, Server* server) {
+  SetLogLevel(options.log_level);
+  server->ApplyLimits(options);
+}
 
 bool TakesRestart(const std::string& setting) {
   return std::find(std::begin(kReloadableSettings), std::end(kReloadableSettings), setting) ==
@@ -20,11 +23,11 @@ bool TakesRestart(const std::string& setting) {
 }  // namespace
 
 void Reloader::Reload(Server* server) const {
-  ReloadSettings();
+  ReloadSettings(server);
   server->ReloadSecurity();
 }
 
-void Reloader::ReloadSettings() const {
+void Reloader::ReloadSettings(Server* server) const {
   const absl::StatusOr<Options> options = ReparseOptions(argc_, argv_);
   if (!options.ok()) {
     const std::string error(options.status().message());
@@ -35,7 +38,7 @@ void Reloader::ReloadSettings() const {
     if (!TakesRestart(setting)) continue;
     Log(LogLevel::kWarning, "a setting has changed that takes a restart", {{"setting", setting}});
   }
-  Apply(*options);
+  Apply(*options, server);
   Log(LogLevel::kInfo, "settings read again");
 }
 

@@ -21,7 +21,7 @@ class Reloader {
   void Reload(Server* server) const;
 
  private:
-  void ReloadSettings() const;
+  void ReloadSettings(Server* server) const;
 
   const int argc_;
   const char* const* const argv_;

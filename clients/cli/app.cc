@@ -69,14 +69,15 @@ void AddEverything(CLI::App& app, Session& session, Action* chosen) {
       ->envname("VARVE_SERVER")
       ->type_name("HOST:PORT")
       ->capture_default_str();
-  app.add_option("--data-dir", session.data_dir,
-                 "Work on a data directory itself, without a server: made if it is not there")
+  app.add_option("--data-dir", session.local.data_dir,
+                 "Work on a data directory itself, without a server: `namespace create` makes one")
       ->type_name("DIR");
   AddSecurity(app, session);
   app.add_flag("--json", session.json, "Print one JSON document");
   AddNamespace(app, chosen);
   AddIngest(app, chosen);
   AddSearch(app, chosen);
+  AddQuery(app, chosen);
   AddGet(app, chosen);
   AddUpdate(app, chosen);
   AddDelete(app, chosen);
@@ -88,6 +89,7 @@ void AddEverything(CLI::App& app, Session& session, Action* chosen) {
   AddSnapshot(app, chosen);
   AddStats(app, chosen);
   AddBuildIndex(app, chosen);
+  AddInfo(app, chosen);
   AddConvert(app, chosen);
 }
 

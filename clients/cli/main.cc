@@ -16,8 +16,11 @@
 namespace {
 
 // --data-dir: the one place where the clients know of the server's inside.
-absl::StatusOr<varve::cli::LocalServer> OpenLocal(const std::string& data_dir) {
-  VARVE_ASSIGN_OR_RETURN(auto server, varve::server::LocalServer::Open(data_dir));
+absl::StatusOr<varve::cli::LocalServer> OpenLocal(const varve::cli::LocalOptions& options) {
+  VARVE_ASSIGN_OR_RETURN(
+      auto server, varve::server::LocalServer::Open({.data_dir = options.data_dir,
+                                                     .must_exist = !options.make,
+                                                     .index_threads = options.index_threads}));
   return varve::cli::LocalServer{.target = server->target(), .alive = std::move(server)};
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <utility>
 
 #include "absl/strings/cord.h"
 #include "base/status_macros.h"
@@ -45,13 +46,19 @@ absl::StatusOr<client::Client*> Session::client() {
 
 absl::StatusOr<std::unique_ptr<client::Client>> Session::Connect() {
   client::ClientOptions options{.timeout = kCallTimeout};
-  if (!data_dir.empty()) {
-    VARVE_ASSIGN_OR_RETURN(local_, options_.open_local(data_dir));
-    return client::Client::Connect(local_->target, options);
+  if (!local.data_dir.empty()) {
+    VARVE_ASSIGN_OR_RETURN(local_server_, options_.open_local(local));
+    return client::Client::Connect(local_server_->target, options);
   }
   options.tls = tls;
   VARVE_ASSIGN_OR_RETURN(options.api_key, ApiKey(api_key_file));
   return client::Client::Connect(server, options);
+}
+
+absl::Status Session::WorkOn(LocalOptions directory) {
+  if (!local.data_dir.empty()) return UsageError("DIR is the directory; leave out --data-dir");
+  local = std::move(directory);
+  return absl::OkStatus();
 }
 
 bool Session::interrupted() const {

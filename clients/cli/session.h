@@ -23,6 +23,13 @@ struct LocalServer {
   std::shared_ptr<void> alive;
 };
 
+// The data directory that a verb works on itself, without a server.
+struct LocalOptions {
+  std::string data_dir;   // empty: none
+  bool make = false;      // if it is not there
+  int index_threads = 0;  // 0: one per core
+};
+
 // What one run of the program has: its words, its streams, and the options that every verb shares.
 struct SessionOptions {
   std::vector<std::string> command_line;  // the program's name first
@@ -31,7 +38,7 @@ struct SessionOptions {
   bool err_is_terminal = false;
   Interrupt* interrupt = nullptr;  // nullptr: none is heard
   // Opens the data directory of --data-dir.
-  std::function<absl::StatusOr<LocalServer>(const std::string&)> open_local;
+  std::function<absl::StatusOr<LocalServer>(const LocalOptions&)> open_local;
 };
 
 // Session is what a verb works with. One thread uses it. All it is given must outlive it.
@@ -44,17 +51,20 @@ class Session {
 
   // Set from --server, --data-dir and --json before a verb runs.
   std::string server = "127.0.0.1:7780";
-  std::string data_dir;  // instead of `server`, if not empty
+  LocalOptions local;  // instead of `server`, if it names a directory
   bool json = false;
 
-  // Set from --tls and its like, before a verb runs. Not for `data_dir`.
+  // Set from --tls and its like, before a verb runs. Not for `local`.
   std::optional<client::TlsOptions> tls;
   std::string api_key_file;  // empty: the key is VARVE_API_KEY, if that is set
 
-  // The connection to `server`, or to a server in this process over `data_dir`; an interrupt cancels
+  // The connection to `server`, or to a server in this process over a data directory; an interrupt cancels
   // its calls. InvalidArgument: `server` is no address, or a file cannot be read. Otherwise what
-  // opening `data_dir` met.
+  // opening the directory met.
   absl::StatusOr<client::Client*> client();
+
+  // For a verb that names a directory itself, instead of --data-dir. UsageError: both are named.
+  absl::Status WorkOn(LocalOptions directory);
 
   const std::vector<std::string>& command_line() const { return options_.command_line; }
   std::ostream& out() { return *options_.out; }
@@ -79,7 +89,7 @@ class Session {
   const SessionOptions options_;
   std::string resume_hint_;
   std::string filter_;
-  std::optional<LocalServer> local_;
+  std::optional<LocalServer> local_server_;
   std::unique_ptr<client::Client> client_;  // ends before the server it may speak to
 };
 

@@ -20,6 +20,18 @@ constexpr int kIndexNiceness = 5;
 // Compactions at once: each holds a graph in memory, and room on disk beside what it replaces.
 constexpr size_t kCompactions = 1;
 
+// The store's own buffers are a small part of what the process may take, and not more than helps.
+storage::RecordStoreOptions StoreOptions(uint64_t memory_bytes) {
+  constexpr uint64_t kLeast = uint64_t{4} << 20;
+  storage::RecordStoreOptions options;
+  if (memory_bytes == 0) return options;
+  // Memory is at most the cache and seven times the write buffer.
+  const uint64_t share = std::max(memory_bytes / 40, kLeast);
+  options.block_cache_bytes = std::min<uint64_t>(options.block_cache_bytes, share);
+  options.write_buffer_bytes = std::min<uint64_t>(options.write_buffer_bytes, share);
+  return options;
+}
+
 size_t ThreadsOrCores(int threads) {
   return threads > 0 ? threads : std::max(1u, std::thread::hardware_concurrency());
 }
@@ -50,6 +62,7 @@ Engine::Engine(const EngineOptions& options, std::unique_ptr<storage::DataDirect
       search_pool_("varve-search", ThreadsOrCores(options.search_threads)),
       resources_{.store = store_.get(),
                  .files = storage::FileSystem::System(),
+                 .limits = limits_,
                  .segments_directory = directory_->segments_path(),
                  .index = {.pool = &index_pool_, .gate = &compaction_gate_},
                  .search_pool = &search_pool_,
@@ -73,9 +86,12 @@ Engine::~Engine() {
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& options) {
-  VARVE_ASSIGN_OR_RETURN(auto directory, storage::DataDirectory::Open(options.data_dir));
-  VARVE_ASSIGN_OR_RETURN(auto store, storage::RecordStore::Open(directory->records_path(),
-                                                                storage::RecordStoreOptions()));
+  VARVE_ASSIGN_OR_RETURN(auto directory,
+                         options.must_exist ? storage::DataDirectory::OpenExisting(options.data_dir)
+                                            : storage::DataDirectory::Open(options.data_dir));
+  VARVE_ASSIGN_OR_RETURN(
+      auto store,
+      storage::RecordStore::Open(directory->records_path(), StoreOptions(options.memory_bytes)));
   std::unique_ptr<Engine> engine(new Engine(options, std::move(directory), std::move(store)));
   VARVE_RETURN_IF_ERROR(engine->FindNamespaces());
   return engine;
@@ -134,10 +150,16 @@ absl::Status Engine::RemoveOrphanDirectories(
   return absl::OkStatus();
 }
 
-absl::Status Engine::CheckNameFree(std::string_view name) const {
+absl::Status Engine::CheckMayMake(std::string_view name) const {
   MutexLock lock(&mu_);
-  if (!namespaces_.contains(name)) return absl::OkStatus();
-  return absl::AlreadyExistsError(StrCat("namespace \"", name, "\" exists already"));
+  if (namespaces_.contains(name)) {
+    return absl::AlreadyExistsError(StrCat("namespace \"", name, "\" exists already"));
+  }
+  const uint64_t namespaces_max = limits_->namespaces;
+  if (namespaces_max == 0 || namespaces_.size() < namespaces_max) return absl::OkStatus();
+  return absl::ResourceExhaustedError(StrCat("the server may have ", namespaces_max,
+                                             " namespaces (--max-namespaces), and has ",
+                                             namespaces_.size()));
 }
 
 absl::StatusOr<NamespaceSchema> Engine::CreateNamespace(NamespaceSchema schema) {
@@ -145,7 +167,7 @@ absl::StatusOr<NamespaceSchema> Engine::CreateNamespace(NamespaceSchema schema) 
   // To the microsecond, as the store keeps it.
   schema.create_time = absl::FromUnixMicros(absl::ToUnixMicros(absl::Now()));
   MutexLock ddl_lock(&ddl_mu_);
-  VARVE_RETURN_IF_ERROR(CheckNameFree(schema.name));
+  VARVE_RETURN_IF_ERROR(CheckMayMake(schema.name));
   storage::NamespaceEntry entry{.name = schema.name, .schema = SerializeSchema(schema)};
   VARVE_ASSIGN_OR_RETURN(entry.number, store_->CreateNamespace(entry.name, entry.schema));
   auto slot = std::make_shared<NamespaceSlot>(schema.name, resources_);
@@ -296,7 +318,7 @@ absl::StatusOr<NamespaceSchema> Engine::AdoptNamespace(const std::string& data_d
   VARVE_ASSIGN_OR_RETURN(NamespaceSchema schema, SchemaOf(*entry));
   schema.name = as;
   VARVE_RETURN_IF_ERROR(ValidateSchema(schema));
-  VARVE_RETURN_IF_ERROR(CheckNameFree(as));
+  VARVE_RETURN_IF_ERROR(CheckMayMake(as));
 
   VARVE_ASSIGN_OR_RETURN(const storage::NamespaceNumber number, store_->BeginImport());
   const auto adopt = [&]() -> absl::Status {
@@ -309,7 +331,7 @@ absl::StatusOr<NamespaceSchema> Engine::AdoptNamespace(const std::string& data_d
     VARVE_ASSIGN_OR_RETURN(const auto image, records->TakeImage(entry->number));
     VARVE_RETURN_IF_ERROR(store_->Import(number, image.get(), control));
     MutexLock ddl_lock(&ddl_mu_);
-    VARVE_RETURN_IF_ERROR(CheckNameFree(as));
+    VARVE_RETURN_IF_ERROR(CheckMayMake(as));
     VARVE_RETURN_IF_ERROR(store_->FinishImport(number, as, SerializeSchema(schema)));
     auto slot = std::make_shared<NamespaceSlot>(as, resources_);
     MutexLock lock(&mu_);
@@ -336,6 +358,20 @@ absl::StatusOr<std::vector<std::string>> NamespacesIn(const std::string& data_di
 
 void Engine::SyncAsync(absl::AnyInvocable<void(absl::Status)> done) {
   store_->SyncAsync(std::move(done));
+}
+
+void Engine::ReleaseMemory() {
+  for (const auto& slot : Slots()) {
+    slot->CloseIfIdle(absl::Now());
+    slot->ReleaseMemory();
+  }
+}
+
+absl::StatusOr<uint64_t> Engine::DiskFreeBytes() const {
+  std::error_code error;
+  const std::filesystem::space_info space = std::filesystem::space(directory_->path(), error);
+  if (!error) return space.available;
+  return storage::SystemError(error.value(), directory_->path(), "ask for free space");
 }
 
 EngineStats Engine::Stats() const {

@@ -17,6 +17,7 @@
 #include "base/call_control.h"
 #include "base/mutex.h"
 #include "base/thread_pool.h"
+#include "server/engine/limits.h"
 #include "server/engine/namespace.h"
 #include "server/engine/namespace_slot.h"
 #include "server/engine/recovery.h"
@@ -29,6 +30,9 @@ namespace varve::engine {
 
 struct EngineOptions {
   std::string data_dir;
+  bool must_exist = false;  // NotFound instead of making the directory
+  // Of the whole process: the store takes a share of it. 0: as if there were much.
+  uint64_t memory_bytes = 0;
   int search_threads = 0;  // 0: one per core
   int index_threads = 0;   // 0: one per core
   // A namespace that nobody used for so long is closed; its next use opens it again.
@@ -107,12 +111,21 @@ class Engine {
   const index::CompactionGate& compactions() const { return compaction_gate_; }
   storage::StoreStats StoreStats() const { return store_->Stats(); }
 
+  EngineLimits& limits() { return *limits_; }
+
+  // Seals what active segments hold in memory, and closes namespaces that nobody uses. Begins it only; for
+  // when memory is short.
+  void ReleaseMemory();
+  // Free on the data directory's disk. Unavailable.
+  absl::StatusOr<uint64_t> DiskFreeBytes() const;
+
  private:
   Engine(const EngineOptions& options, std::unique_ptr<storage::DataDirectory> directory,
          std::unique_ptr<storage::RecordStore> store);
 
   absl::Status FindNamespaces();
-  absl::Status CheckNameFree(std::string_view name) const ABSL_LOCKS_EXCLUDED(mu_);
+  // That a namespace of this name can be made. AlreadyExists; ResourceExhausted: there are too many.
+  absl::Status CheckMayMake(std::string_view name) const ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::vector<SnapshotInfo::Part>> WriteSnapshot(const std::string& path);
   absl::StatusOr<std::vector<SnapshotInfo::Part>> WriteSnapshotOf(
       const storage::NamespaceEntry& entry, const std::string& path, const CallControl& control);
@@ -131,6 +144,7 @@ class Engine {
   index::CompactionGate compaction_gate_;
   ThreadPool index_pool_;
   ThreadPool search_pool_;
+  const std::shared_ptr<EngineLimits> limits_ = std::make_shared<EngineLimits>();
   const NamespaceResources resources_;
   const absl::Duration close_idle_after_;
   const absl::Duration sweep_every_;

@@ -155,6 +155,7 @@ Namespace::Namespace(const storage::NamespaceEntry& entry, NamespaceSchema schem
     : number_(entry.number),
       store_(resources.store),
       search_pool_(resources.search_pool),
+      limits_(resources.limits),
       now_(resources.now),
       segments_(std::move(segments)),
       numbers_(FieldNumbers(schema)),
@@ -270,6 +271,7 @@ absl::StatusOr<WriteResult> Namespace::Upsert(const RecordsView& records, OnErro
       .producer = producer_batch.producer,
       .producer_batch = producer_batch.number};
   columns.SetColumns(&commit);
+  VARVE_RETURN_IF_ERROR(CheckLimits(commit));
   VARVE_RETURN_IF_ERROR(Apply(commit));
   result.sequence = commit.state.sequence;
   return result;
@@ -444,6 +446,38 @@ absl::StatusOr<UpdateResult> Namespace::UpdateMetadata(
                                .updates = updates,
                                .namespace_fields = numbers_}));
   return result;
+}
+
+absl::Status Namespace::CheckLimits(const storage::Commit& commit) const {
+  const uint64_t vectors_max = limits_->namespace_vectors, bytes_max = limits_->namespace_bytes;
+  if (vectors_max == 0 && bytes_max == 0) return absl::OkStatus();
+  const auto schema = this->schema();
+  uint64_t before = 0, after = 0, bytes_before = 0, bytes_after = 0;
+  for (const storage::FieldNumber number : numbers_) {
+    const uint64_t vector_bytes = IndexRows::VectorBytes(schema->fields[number]);
+    const uint64_t live = segments_[number]->Pin()->live_rows;
+    uint64_t added = 0;
+    for (const storage::FieldColumn& column : commit.fields) {
+      if (column.field != number) continue;
+      for (const std::string_view vectors : column.vectors) added += vectors.size() / vector_bytes;
+    }
+    const uint64_t left = live - std::min<uint64_t>(live, commit.dead_rows.size()) + added;
+    before += live, after += left;
+    bytes_before += live * vector_bytes, bytes_after += left * vector_bytes;
+  }
+  // What makes it no larger is let pass, also where a limit has been lowered.
+  if (vectors_max != 0 && after > vectors_max && after > before) {
+    return absl::ResourceExhaustedError(
+        StrCat("namespace \"", schema->name, "\" may hold ", vectors_max,
+               " vectors (--max-namespace-vectors): it has ", before, " and would have ", after));
+  }
+  if (bytes_max != 0 && bytes_after > bytes_max && bytes_after > bytes_before) {
+    return absl::ResourceExhaustedError(StrCat("namespace \"", schema->name, "\" may hold ",
+                                               bytes_max,
+                                               " bytes of vectors (--max-namespace-mib): it has ",
+                                               bytes_before, " and would have ", bytes_after));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Namespace::Apply(const storage::Commit& commit) {

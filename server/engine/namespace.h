@@ -190,12 +190,16 @@ class Namespace {
   absl::StatusOr<uint64_t> CommitDeletion(absl::Span<const std::string_view> keys,
                                           absl::Span<const uint64_t> rows)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
+  // ResourceExhausted: with the commit, which replaces its dead rows, the namespace would hold more than
+  // it may. What replaced rows had is counted as a vector in each field.
+  absl::Status CheckLimits(const storage::Commit& commit) const;
   // Writes the commit to the store, then to the index.
   absl::Status Apply(const storage::Commit& commit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
 
   const storage::NamespaceNumber number_;
   storage::RecordStore* const store_;
   ThreadPool* const search_pool_;
+  const std::shared_ptr<const EngineLimits> limits_;
   const std::function<absl::Time()> now_;
   const SegmentSets segments_;                       // by field number
   const std::vector<storage::FieldNumber> numbers_;  // of all fields

@@ -72,6 +72,18 @@ void NamespaceSlot::CloseIfIdle(absl::Time used_before) {
   if (opened_.use_count() == 1 && opened_->Idle()) closed = Exchange(nullptr);
 }
 
+void NamespaceSlot::ReleaseMemory() {
+  constexpr uint64_t kWorthIt = uint64_t{1} << 20;
+  std::shared_ptr<Namespace> opened;
+  {
+    MutexLock lock(&mu_);
+    opened = opened_;
+  }
+  if (opened != nullptr && opened->Stats().index_memory_bytes > kWorthIt) {
+    opened->Flush([](absl::Status) {});
+  }
+}
+
 void NamespaceSlot::Delete() {
   MutexLock lock(&mu_);
   deleted_ = true;

@@ -42,6 +42,9 @@ class NamespaceSlot {
   // for it since `used_before`.
   void CloseIfIdle(absl::Time used_before) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Begins to seal what its active segments hold in memory, if it is open and that is worth it.
+  void ReleaseMemory() ABSL_LOCKS_EXCLUDED(mu_);
+
   // It is deleted: nobody gets it any more, and a write that is under way has ended.
   void Delete() ABSL_LOCKS_EXCLUDED(mu_);
 

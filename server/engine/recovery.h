@@ -11,6 +11,7 @@
 #include "base/mutex.h"
 #include "base/thread_pool.h"
 #include "index/segment_set.h"
+#include "server/engine/limits.h"
 #include "server/engine/schema.h"
 #include "storage/file_system.h"
 #include "storage/record_store.h"
@@ -23,6 +24,7 @@ struct NamespaceResources {
   storage::FileSystem* files = nullptr;
   // Held while segment files are removed, and by whoever links those that there are.
   std::shared_ptr<Mutex> removals = std::make_shared<Mutex>();
+  std::shared_ptr<const EngineLimits> limits = std::make_shared<EngineLimits>();
   std::string segments_directory;  // each namespace has one of its number in there
   index::IndexResources index;
   ThreadPool* search_pool = nullptr;

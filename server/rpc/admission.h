@@ -81,6 +81,7 @@ struct Admission {
   Budget ingest_bytes;
   Budget read_bytes;
   Budget calls;
+  Budget streams;
 };
 
 }  // namespace varve::server

@@ -73,13 +73,18 @@ absl::Status CallAccess::Check() {
                                            key_->id, " has scope ", ScopeName(key_->scope))),
         "scope", wanted);
   }
+  if (rule_.reach == Reach::kAll && !key_->CoversAll()) {
+    return absl::PermissionDeniedError(StrCat(method_, " takes a key for all namespaces, API key ",
+                                              key_->id, " is for the namespaces ",
+                                              Patterns(*key_)));
+  }
   // A stream's key may have got fewer namespaces meanwhile.
   if (!namespace_.empty() && !key_->Covers(namespace_)) return engine::NoSuchNamespace(namespace_);
   return absl::OkStatus();
 }
 
 bool CallAccess::Covers(std::string_view name) {
-  namespace_ = name;
+  Note(name);
   return keys_ == nullptr || key_->Covers(name);
 }
 

@@ -24,17 +24,20 @@ class CallAccess {
   CallAccess(const KeyRing* keys, std::string_view method, const grpc::CallbackServerContext& rpc);
 
   // Whether the call's key is one that is valid now, and has the scope that the method takes.
-  // Unauthenticated, PermissionDenied, and NotFound where it no longer covers the namespace. Asked when a call begins, before anything of its request is
-  // looked at, and by streams with each message: a key that is removed ends them.
+  // Unauthenticated, PermissionDenied, and NotFound where it no longer covers the namespace. Asked
+  // when a call begins, before anything of its request is looked at, and by streams with each
+  // message: a key that is removed ends them.
   absl::Status Check();
 
   // Whether a key for some namespaces covers this one; always so for others. To the caller a
-  // namespace that is not covered is one that does not exist. Notes the name for the audit log.
+  // namespace that is not covered is one that does not exist. Notes the name.
   bool Covers(std::string_view name);
   bool CoversAll() const;
   // PermissionDenied unless covered: for a namespace that is to be made.
   absl::Status CheckMayMake(std::string_view name);
 
+  // What the audit log will say the call was about.
+  void Note(std::string_view name_space) { namespace_ = name_space; }
   // Notes this call in the audit log though calls of its method are not.
   void Audit() { audited_ = true; }
   // The call's end. Once, before gRPC is told.

@@ -33,6 +33,14 @@ class WriteCall : public UnaryCall {
   // Writes, and fills `response_`.
   virtual absl::Status Write() = 0;
 
+  // Commits when the server has room for what is added.
+  void EnterAndCommit() {
+    const size_t bytes = request().Length();
+    context().gate->Enter(bytes, [this, self = shared_from_this()](absl::Status may) {
+      Run(pool(), [this, may = std::move(may)] { may.ok() ? Commit() : End(may); });
+    });
+  }
+
   // Writes and ends the call, after the disk has it when the client asked for that. On the pool.
   void Commit() {
     absl::Status status = control().Check();
@@ -88,7 +96,7 @@ class UpsertCall final : public WriteCall<v1::UpsertRequest, v1::UpsertResponse>
 
  private:
   void Prepare() override {
-    namespace_->WhenRoom([this, self = shared_from_this()] { Run(pool(), [this] { Commit(); }); });
+    namespace_->WhenRoom([this, self = shared_from_this()] { EnterAndCommit(); });
   }
   absl::Status Write() override {
     VARVE_ASSIGN_OR_RETURN(const engine::OnError on_error, DecodeOnError(parsed_.on_error()));
@@ -154,7 +162,7 @@ class UpdateMetadataCall final
   using WriteCall::WriteCall;
 
  private:
-  void Prepare() override { Commit(); }
+  void Prepare() override { EnterAndCommit(); }
   absl::Status Write() override {
     DecodedIds ids;
     VARVE_RETURN_IF_ERROR(ids.Decode(parsed_.ids(), "ids"));

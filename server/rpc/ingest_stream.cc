@@ -65,20 +65,24 @@ void IngestStream::Admitted(Budget::Share share) {
 
 void IngestStream::Advance() {
   std::shared_ptr<engine::Namespace> opened;
+  size_t bytes = 0;
   {
     MutexLock lock(&mu_);
     if (busy_ || inbox_.empty() || ending()) return;
     busy_ = true;
     opened = namespace_;
+    bytes = inbox_.front().bytes.Length();
   }
-  const auto handle_next = [this, self = shared_from_this()] {
-    Run(context().write_pool, [this] { HandleNext(); });
+  auto handle_next = [this, self = shared_from_this()](absl::Status may) {
+    Run(context().write_pool, [this, may = std::move(may)] {
+      if (!may.ok()) return Concluded(may);
+      HandleNext();
+    });
   };
-  if (opened == nullptr) {
-    handle_next();
-  } else {
-    opened->WhenRoom(handle_next);
-  }
+  if (opened == nullptr) return handle_next(absl::OkStatus());
+  opened->WhenRoom([gate = context().gate, bytes, handle_next = std::move(handle_next)]() mutable {
+    gate->Enter(bytes, std::move(handle_next));
+  });
 }
 
 void IngestStream::HandleNext() {
@@ -90,7 +94,10 @@ void IngestStream::HandleNext() {
       inbox_.pop_front();
     }
   }
-  absl::Status status = message.has_value() ? Handle(*std::move(message)) : absl::OkStatus();
+  Concluded(message.has_value() ? Handle(*std::move(message)) : absl::OkStatus());
+}
+
+void IngestStream::Concluded(absl::Status status) {
   {
     MutexLock lock(&mu_);
     busy_ = false;
@@ -127,6 +134,7 @@ absl::Status IngestStream::Open(const v1::IngestOpen& open) {
   VARVE_ASSIGN_OR_RETURN(synced_, DecodeSynced(open.durability()));
   VARVE_ASSIGN_OR_RETURN(on_error_, DecodeOnError(open.on_error()));
   VARVE_ASSIGN_OR_RETURN(auto found, context().FindNamespace(open.namespace_()));
+  VARVE_ASSIGN_OR_RETURN(stream_share_, context().admission->streams.TryReserve(1));
   producer_ = open.producer();
   v1::IngestResponse response;
   v1::IngestOpened* opened = response.mutable_opened();
@@ -262,6 +270,7 @@ void IngestStream::Released() {
   unadmitted_.reset();
   acks_.clear();
   sending_.clear();
+  stream_share_ = Budget::Share();
   // The namespace may hold this stream, as one that waits for room: neither must keep the other.
   namespace_.reset();
 }

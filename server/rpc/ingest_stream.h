@@ -28,7 +28,7 @@ inline constexpr size_t kWindowBytes = size_t{16} << 20;
 // budget has room, and handled strictly one after the other on the write pool; while one waits, for
 // budget, for room in the index, for the disk, no thread does.
 //
-//   read -> (budget) -> inbox_ -> (room) -> decode, commit -> acks_ -> (fsync) -> write
+//   read -> (budget) -> inbox_ -> (room) -> (gate) -> decode, commit -> acks_ -> (fsync) -> write
 //
 // Whatever ends the stream, batches that were committed are acknowledged first: an error waits
 // until acks_ is empty. Only a client that is gone gets no more.
@@ -72,6 +72,7 @@ class IngestStream final
   // Begins work on the oldest message, unless one is being worked on.
   void Advance() ABSL_LOCKS_EXCLUDED(mu_);
   void HandleNext() ABSL_LOCKS_EXCLUDED(mu_);
+  void Concluded(absl::Status status) ABSL_LOCKS_EXCLUDED(mu_);
 
   // These run on the write pool, one at a time.
   absl::Status Handle(Message message);
@@ -91,6 +92,7 @@ class IngestStream final
 
   // Set by Open(), and used by whoever made the stream busy_.
   std::shared_ptr<engine::Namespace> namespace_;
+  Budget::Share stream_share_;
   std::string producer_;
   bool synced_ = false;
   engine::OnError on_error_ = engine::OnError::kFailBatch;

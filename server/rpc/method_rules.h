@@ -7,11 +7,16 @@
 
 namespace varve::server {
 
-// What a call takes: the scope that its key must have, and whether it is noted in the audit log.
+// Which namespaces the key of a call must be for: the one that the call names, or all that there may
+// ever be, because the call is about all of them.
+enum class Reach : uint8_t { kNamed, kAll };
+
+// What a call takes of its key, and whether it is noted in the audit log.
 struct MethodRule {
   std::string_view method;  // "QueryService.Search"
   Scope scope;
   bool audited;
+  Reach reach = Reach::kNamed;
 };
 
 // The only table of them. A method that is not in it (a test sees to it that each is) takes what

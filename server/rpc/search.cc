@@ -34,6 +34,20 @@ engine::RecordMask Mask(const ServiceContext& context, bool vectors, bool metada
           .bytes_max = context.max_message_bytes};
 }
 
+// The server's own limits, below those of every server.
+absl::Status CheckLimits(const RequestLimits& limits, const v1::SearchOptions& options) {
+  if (const uint32_t k_max = limits.k; options.k() > k_max) {
+    return absl::ResourceExhaustedError(StrCat("options.k: this server gives up to ", k_max,
+                                               " (--max-k), asked are ", options.k()));
+  }
+  if (const uint32_t ef_max = limits.ef_search; options.ef_search() > ef_max) {
+    return absl::ResourceExhaustedError(StrCat("options.ef_search: this server takes up to ",
+                                               ef_max, " (--max-ef), asked are ",
+                                               options.ef_search()));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<engine::SearchQuery> ToQuery(const ServiceContext& context,
                                             const v1::SearchOptions& options,
                                             const TensorView& queries) {
@@ -47,6 +61,10 @@ absl::StatusOr<engine::SearchQuery> ToQuery(const ServiceContext& context,
                             .offset = options.offset(),
                             .group_by = options.group_by(),
                             .group_size = std::max<uint32_t>(options.group_size(), 1)};
+  // InvalidArgument, for what no server does, comes from the engine.
+  if (options.k() <= engine::kResultsMax && options.ef_search() <= engine::kEfMax) {
+    VARVE_RETURN_IF_ERROR(CheckLimits(*context.limits, options));
+  }
   if (options.has_ef_search()) query.ef_search = options.ef_search();
   if (options.has_max_distance()) query.max_distance = options.max_distance();
   if (options.has_diversity()) {

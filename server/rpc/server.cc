@@ -32,6 +32,7 @@
 #include "server/rpc/query_service.h"
 #include "server/rpc/security.h"
 #include "server/rpc/service_context.h"
+#include "server/rpc/write_gate.h"
 
 namespace varve::server {
 namespace {
@@ -85,6 +86,18 @@ void Configure(const Options& options, grpc::ServerBuilder* builder) {
   }
 }
 
+WriteLimits ToWriteLimits(const Options& options) {
+  return {.memory_bytes = options.memory_budget_bytes,
+          .disk_reserve_bytes = options.disk_reserve_bytes,
+          .bytes_per_second = options.max_ingest_bytes_per_second};
+}
+
+MachineProbes Probes(engine::Engine* engine) {
+  return {.memory_used = ProcessMemoryBytes,
+          .disk_free = [engine] { return engine->DiskFreeBytes(); },
+          .relieve = [engine] { engine->ReleaseMemory(); }};
+}
+
 // What gRPC says about connections, in the server's own form. It calls an error whatever a client
 // does wrong, and repeats what its callers are told: of use for debugging only.
 void LogForGrpc(gpr_log_func_args* args) {
@@ -124,22 +137,30 @@ class ServerImpl final : public Server {
             .read_bytes = {"bytes of searches and answers (--read-budget-mib)",
                            options.read_budget_bytes, &write_pool_},
             .calls = {"calls at a time (--max-calls)", options.max_calls, &write_pool_},
+            .streams = {"ingest streams at a time (--max-streams)", options.max_streams,
+                        &write_pool_},
         },
         read_pool_("varve-read", ThreadsOrCores(options.search_threads)),
         // At least two, so that one slow write does not hold up every other namespace.
         write_pool_("varve-write", std::max<size_t>(2, ThreadsOrCores(0))),
         snapshot_pool_("varve-snapshot", 1),
+        engine_(*engine),
+        gate_({}, Probes(engine), &write_pool_),
         context_{.engine = engine,
                  .admission = &admission_,
                  .calls = &calls_,
                  .read_pool = &read_pool_,
                  .write_pool = &write_pool_,
                  .snapshot_pool = &snapshot_pool_,
+                 .gate = &gate_,
+                 .limits = &request_limits_,
                  .metrics = &metrics_,
                  .max_message_bytes = options.max_message_bytes,
                  .slow_query = options.slow_query,
                  .start_time = absl::Now(),
-                 .keys = security_->keys()} {}
+                 .keys = security_->keys()} {
+    ApplyLimits(options);
+  }
 
   ~ServerImpl() override {
     if (grpc_ != nullptr) Drain();
@@ -175,6 +196,14 @@ class ServerImpl final : public Server {
   bool serving() const override { return !calls_.draining(); }
   void ReloadSecurity() override { security_->Reload(); }
   void ReloadChangedSecurity() override { security_->ReloadChanged(); }
+  void ApplyLimits(const Options& options) override {
+    gate_.SetLimits(ToWriteLimits(options));
+    request_limits_.k = options.max_k;
+    request_limits_.ef_search = options.max_ef;
+    engine_.limits().namespaces = options.max_namespaces;
+    engine_.limits().namespace_vectors = options.max_namespace_vectors;
+    engine_.limits().namespace_bytes = options.max_namespace_bytes;
+  }
 
   bool Drain() override ABSL_LOCKS_EXCLUDED(drain_mu_) {
     MutexLock lock(&drain_mu_);
@@ -194,8 +223,8 @@ class ServerImpl final : public Server {
 
  private:
   const absl::Duration drain_;
-  ServerMetrics metrics_;
   const std::unique_ptr<Security> security_;
+  ServerMetrics metrics_;
   CallTracker calls_;
   // Destroyed from the last to the first: gRPC and its calls, then the threads that run what is
   // left of their work, then the budgets whose shares that work holds.
@@ -203,6 +232,9 @@ class ServerImpl final : public Server {
   ThreadPool read_pool_;
   ThreadPool write_pool_;
   ThreadPool snapshot_pool_;
+  engine::Engine& engine_;
+  WriteGate gate_;
+  RequestLimits request_limits_;
   const ServiceContext context_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<grpc::Server> grpc_;

@@ -37,6 +37,9 @@ class Server {
   virtual void ReloadSecurity() = 0;
   virtual void ReloadChangedSecurity() = 0;
 
+  // Takes over the limits that a running server can: see kReloadableSettings.
+  virtual void ApplyLimits(const Options& options) = 0;
+
   // Stops. Health says NOT_SERVING and new calls are refused at once; streams commit and
   // acknowledge what they have read, then end with UNAVAILABLE; other calls complete. What is left
   // after options.drain is cancelled. Returns when nothing runs any more; true when nothing was

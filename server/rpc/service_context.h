@@ -1,7 +1,9 @@
 #ifndef VARVE_SERVER_RPC_SERVICE_CONTEXT_H_
 #define VARVE_SERVER_RPC_SERVICE_CONTEXT_H_
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,8 +19,15 @@
 #include "server/rpc/call_access.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/server_metrics.h"
+#include "server/rpc/write_gate.h"
 
 namespace varve::server {
+
+// What one request may ask for. May be changed at any time, by any thread.
+struct RequestLimits {
+  std::atomic<uint32_t> k = engine::kResultsMax;
+  std::atomic<uint32_t> ef_search = engine::kEfMax;
+};
 
 // What all services and calls share. Owned by the server, which outlives every call. Each call has a
 // copy with its own `access` in it, and comes to namespaces through that copy alone.
@@ -31,6 +40,8 @@ struct ServiceContext {
   ThreadPool* read_pool;
   ThreadPool* write_pool;
   ThreadPool* snapshot_pool;  // one thread: what it does takes long, and one at a time is enough
+  WriteGate* gate;
+  const RequestLimits* limits;
   ServerMetrics* metrics;
   // Limit of messages in both directions.
   size_t max_message_bytes;

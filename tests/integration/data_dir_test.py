@@ -119,6 +119,104 @@ def test_build_index_does_not_go_on_with_an_index_of_another_kind(tmp_path, vect
     assert "has 16 x f32 under l2, wanted 16 x f32 under cosine" in other.stderr
 
 
+def query(directory, *arguments, code=0):
+    done = subprocess.run(
+        [VARVE, "query", directory, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def test_query_searches_a_directory_and_knows_its_only_namespace(tmp_path, vectors):
+    path, content = vectors
+    build(tmp_path / "index", "--input", path)
+    found = tmp_path / "found.npy"
+    query(tmp_path / "index", "--queries", path, "--k", 1, "--output", found)
+    assert np.load(found)[:, 0].tolist() == list(range(ROWS))
+    build(tmp_path / "index", "--input", path, "--namespace", "other")
+    ambiguous = query(tmp_path / "index", "--queries", path, code=1)
+    assert "--namespace: other, vectors" in ambiguous.stderr
+    query(tmp_path / "index", "--queries", path, "--namespace", "other", "--output", found)
+    assert "no namespace" in query(
+        tmp_path / "index", "--queries", path, "--namespace", "none", code=1
+    ).stderr
+    assert "leave out --data-dir" in query(
+        tmp_path / "index", "--queries", path, "--data-dir", tmp_path, code=2
+    ).stderr
+
+
+def info(path, *arguments, code=0):
+    command = [VARVE, "info", path, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def test_info_tells_what_a_directory_holds(tmp_path, vectors):
+    directory = tmp_path / "index"
+    build(directory, "--input", vectors[0], "--metric", "dot")
+    run(directory, "namespace", "create", "m", "--field", "a:4:l2:u8:multi", "--field", "b:7")
+    told = json.loads(info(directory, "--json").stdout)
+    assert told["directory"] == str(directory) and told["disk_bytes"] > ROWS * DIMENSION * 4
+    empty, built = told["namespaces"]
+    assert (empty["name"], empty["records"], len(empty["fields"])) == ("m", 0, 2)
+    assert (built["name"], built["records"]) == ("vectors", ROWS)
+    (field,) = built["fields"]
+    assert (field["dimension"], field["metric"], field["element_type"]) == (DIMENSION, "dot", "f32")
+    assert field["rows"] == field["indexed_rows"] == ROWS
+    assert field["segments"] == 1 and field["file_bytes"] > ROWS * DIMENSION * 4
+    text = info(directory).stdout
+    assert "data directory, 2 namespaces" in text and "u8[]" in text and "3,000" in text
+
+
+def test_info_tells_what_a_file_holds(tmp_path, vectors):
+    path, _ = vectors
+    told = json.loads(info(path, "--json").stdout)
+    assert (told["format"], told["bytes"]) == ("npy", path.stat().st_size)
+    assert told["parts"] == [{"element_type": "f4", "rows": ROWS, "dimension": DIMENSION}]
+    assert "3,000 x 16 of f4" in info(path).stdout
+    (tmp_path / "a.f32").write_bytes(bytes(24))
+    assert "--dimension" in info(tmp_path / "a.f32", code=2).stderr
+    assert "2 x 3 of f4" in info(tmp_path / "a.f32", "--dimension", 3).stdout
+    (tmp_path / "a.txt").write_text("1 2 3")
+    assert "wanted a .npy" in info(tmp_path / "a.txt", code=1).stderr
+    assert "no such file or directory" in info(tmp_path / "none", code=1).stderr
+
+
+def test_threads_of_build_index_are_few_or_all(tmp_path, vectors):
+    for threads in (0, 1):
+        build(tmp_path / f"index-{threads}", "--input", vectors[0], "--threads", threads)
+        assert run_json(tmp_path / f"index-{threads}", "count", "vectors")["count"] == ROWS
+    assert "--threads" in build(tmp_path / "x", "--input", vectors[0], "--threads", -1, code=2).stderr
+
+
+READS = [
+    ["namespace", "list"],
+    ["namespace", "delete", "n"],
+    ["count", "n"],
+    ["ingest", "n", "--input", "v.npy"],
+    ["snapshot", "list"],
+    ["stats"],
+]
+
+
+@pytest.mark.parametrize("verb", READS, ids=" ".join)
+def test_only_what_makes_a_namespace_makes_a_directory(tmp_path, verb):
+    done = run(tmp_path / "none", *verb, code=1)
+    assert f"{tmp_path}/none: is not a Varve data directory" in done.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_query_and_info_make_no_directory(tmp_path, vectors):
+    assert "is not a Varve" in query(tmp_path / "none", "--queries", vectors[0], code=1).stderr
+    (tmp_path / "empty").mkdir()
+    assert "is not a Varve" in info(tmp_path / "empty", code=1).stderr
+    assert not (tmp_path / "none").exists() and not list((tmp_path / "empty").iterdir())
+
+
 def test_a_directory_that_a_server_has_is_refused(tmp_path):
     with Varved(tmp_path) as server:
         done = run(tmp_path / "data", "namespace", "list", code=1)

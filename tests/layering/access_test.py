@@ -5,7 +5,7 @@ import re
 
 RPC = pathlib.Path(__file__).resolve().parents[2] / "server/rpc"
 DOOR = "service_context.cc"
-BY_NAME = re.compile(r"engine->(\w*Namespaces?)\(")
+BY_NAME = re.compile(r"engine->(Find|List|Create|Delete)Namespaces?\(")
 
 
 def users(folder: pathlib.Path) -> set[str]:

@@ -24,8 +24,9 @@ LIBRARIES = {
     "grpc": ("clients", "server/rpc"),
     "grpcpp": ("clients", "server/rpc"),
     "google/protobuf": ("clients", "server/rpc"),
-    "prometheus": ("server/metrics.cc",),
+    "hdf5": ("clients/cli/input",),
     "openssl": ("base", "server/rpc"),
+    "prometheus": ("server/metrics.cc",),
     "hnswlib": (),  # the benchmarks compare with it
     "rocksdb": ("storage",),
 }

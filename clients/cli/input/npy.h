@@ -9,18 +9,11 @@
 
 #include "absl/status/statusor.h"
 #include "clients/cli/input/mapped_file.h"
+#include "clients/cli/input/npy_type.h"
 
 namespace varve::cli {
 
 // numpy's .npy format, versions 1 to 3.
-
-// The type of an array's elements, as numpy writes it: '<f4' is kind 'f', size 4.
-struct NpyType {
-  char kind = 0;  // 'f', 'u', 'i', 'b', 'c' ...
-  size_t size = 0;
-
-  friend bool operator==(const NpyType&, const NpyType&) = default;
-};
 
 // An array in a mapped file: C order, little-endian, its bytes exactly product(shape) x size.
 struct NpyArray {

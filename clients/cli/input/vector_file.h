@@ -6,34 +6,38 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "base/tensor.h"
-#include "clients/cli/input/mapped_file.h"
+#include "clients/cli/input/number_file.h"
 
 namespace varve::cli {
 
-// Whether VectorFile reads files of this name: .npy, .f32, .fvecs or .bvecs.
+// The datasets of an HDF5 file, as ann-benchmarks names them, that are ingested and searched with.
+inline constexpr char kTrainDataset[] = "train";
+inline constexpr char kTestDataset[] = "test";
+
+// The files that VectorFile reads, for words of errors and help.
+inline constexpr char kVectorFileNames[] = ".npy, .f32, .fvecs, .bvecs or .hdf5";
+
+// Whether VectorFile reads files of this name.
 bool IsVectorFileName(std::string_view path);
 // Whether the file says nothing of its vectors' dimension (.f32).
 bool NeedsDimension(std::string_view path);
 
-// A file of vectors, mapped, in whichever format its name tells:
-//   .npy           [rows, dimension] of f4, f2, u1 or i1
-//   .f32           float32, row behind row, nothing else
-//   .fvecs .bvecs  each row: its dimension as int32, then its float32 or uint8 elements
-// Thread-safe.
+// A file of vectors: a NumberFile of f4, f2, u1 or i1. Thread-safe as that is.
 class VectorFile {
  public:
-  // `dimension` is needed for .f32; where it is given with another format, it must be right.
-  // InvalidArgument names the file, what was wanted and what was found.
-  static absl::StatusOr<VectorFile> Open(const std::string& path,
-                                         std::optional<uint32_t> dimension);
+  // `dimension` is needed for .f32; where it is given with another format, it must be right. `dataset`:
+  // of HDF5. InvalidArgument names the file, what was wanted and what was found.
+  static absl::StatusOr<VectorFile> Open(const std::string& path, std::optional<uint32_t> dimension,
+                                         const std::string& dataset = kTrainDataset);
 
   DType dtype() const { return dtype_; }
-  size_t rows() const { return rows_; }
-  size_t dimension() const { return dimension_; }
-  size_t row_bytes() const { return dimension_ * SizeOf(dtype_); }
+  size_t rows() const { return file_.rows(); }
+  size_t dimension() const { return file_.columns(); }
+  size_t row_bytes() const { return file_.row_bytes(); }
   const std::string& path() const { return file_.path(); }
   // All of the file.
   std::string_view bytes() const { return file_.bytes(); }
@@ -43,18 +47,10 @@ class VectorFile {
   TensorView Rows(size_t first, size_t count, std::string* scratch) const;
 
  private:
-  VectorFile(MappedFile file, DType dtype) : file_(std::move(file)), dtype_(dtype) {}
+  VectorFile(NumberFile file, DType dtype) : file_(std::move(file)), dtype_(dtype) {}
 
-  static absl::StatusOr<VectorFile> OpenNpyVectors(const std::string& path);
-  static absl::StatusOr<VectorFile> OpenRaw(const std::string& path, uint32_t dimension);
-  static absl::StatusOr<VectorFile> OpenVecs(const std::string& path, DType dtype);
-
-  MappedFile file_;
-  DType dtype_ = DType::kF32;
-  size_t rows_ = 0;
-  size_t dimension_ = 0;
-  size_t data_offset_ = 0;  // of row 0's elements
-  size_t stride_ = 0;       // from a row's elements to the next one's
+  NumberFile file_;
+  DType dtype_;
 };
 
 }  // namespace varve::cli

@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
+#include "clients/cli/input/hdf5_file.h"
 #include "clients/cli/input/npy.h"
 #include "clients/cli/testing/files.h"
 
@@ -127,12 +129,53 @@ TEST(VectorFileTest, ADimensionThatIsGivenMustBeRight) {
 TEST(VectorFileTest, OtherNamesAreNotVectorFiles) {
   EXPECT_FALSE(IsVectorFileName("vectors.csv"));
   EXPECT_TRUE(IsVectorFileName("dir/vectors.bvecs"));
-  ExpectRefused(WriteTestFile("a.csv", "1,2,3"), ".npy, .f32, .fvecs or .bvecs");
+  ExpectRefused(WriteTestFile("a.csv", "1,2,3"), "wanted a .npy, .f32, .fvecs");
 }
 
 TEST(VectorFileTest, ADirectoryIsRefused) {
   EXPECT_EQ(VectorFile::Open(::testing::TempDir() + "/", 3).status().code(),
             absl::StatusCode::kInvalidArgument);
+}
+
+TEST(VectorFileTest, OfHdf5OneDatasetIsSeenInPlace) {
+  const std::string path = testing::TestPath("sets.hdf5");
+  std::filesystem::remove(path);
+  const std::string bytes = BytesOf<float>({1, 2, 3, 4, 5, 6});
+  for (const Hdf5Shape& shape :
+       {Hdf5Shape{.name = "train", .type = {'f', 4}, .rows = 3, .columns = 2},
+        Hdf5Shape{.name = "neighbors", .type = {'i', 4}, .rows = 1, .columns = 6},
+        Hdf5Shape{.name = "none", .type = {'f', 4}, .rows = 0, .columns = 2}}) {
+    auto writer = Hdf5Writer::Open(path, shape);
+    ASSERT_TRUE(writer.ok()) << writer.status();
+    ASSERT_TRUE(writer->Write(shape.rows > 0 ? bytes : "").ok());
+    ASSERT_TRUE(writer->Close().ok());
+  }
+  const auto file = VectorFile::Open(path, std::nullopt);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->rows(), 3);
+  EXPECT_EQ(file->dimension(), 2);
+  std::string scratch;
+  EXPECT_EQ(file->Rows(0, 3, &scratch).bytes, bytes);
+  EXPECT_TRUE(scratch.empty());
+  const auto none = VectorFile::Open(path, 2, "none");
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_EQ(none->rows(), 0);
+  const auto integers = VectorFile::Open(path, std::nullopt, "neighbors");
+  EXPECT_THAT(std::string(integers.status().message()), HasSubstr("elements of type i4"));
+  const auto other = VectorFile::Open(path, 3);
+  EXPECT_THAT(std::string(other.status().message()), HasSubstr("has dimension 2, wanted 3"));
+}
+
+TEST(VectorFileTest, HdfThatIsCutShortIsRefused) {
+  const std::string path = testing::TestPath("cut.hdf5");
+  std::filesystem::remove(path);
+  auto writer =
+      Hdf5Writer::Open(path, {.name = "train", .type = {'f', 4}, .rows = 999, .columns = 5});
+  ASSERT_TRUE(writer.ok()) << writer.status();
+  ASSERT_TRUE(writer->Write(std::string(999 * 20, 'x')).ok());
+  ASSERT_TRUE(writer->Close().ok());
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) - 1);
+  ExpectRefused(path, "cut short");
 }
 
 }  // namespace

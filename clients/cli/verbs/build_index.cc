@@ -16,10 +16,13 @@
 namespace varve::cli {
 namespace {
 
+constexpr int kThreadsMax = 1024;
+
 struct BuildIndexOptions {
   std::string directory;
   client::Metric metric = client::Metric::kL2;
   std::optional<client::DType> element_type;
+  int threads = 0;  // 0: one per core
   client::IndexOptions index;
   IngestVerbOptions ingest = {
       .name_space = "vectors", .producer = "build-index", .goes_on = true, .wait_indexed = true};
@@ -58,11 +61,11 @@ absl::Status MakeNamespace(const std::string& name, const client::VectorField& f
 
 absl::Status RunBuildIndex(const BuildIndexOptions& options, Session& session) {
   const IngestInput& input = options.ingest.input;
-  if (!session.data_dir.empty()) return UsageError("DIR is the directory; leave out --data-dir");
   if (!input.more.empty()) return UsageError("build-index makes one field; leave out --vectors");
   VARVE_RETURN_IF_ERROR(CheckUsage(input));
   VARVE_ASSIGN_OR_RETURN(const client::VectorField field, FieldOf(options));
-  session.data_dir = options.directory;
+  VARVE_RETURN_IF_ERROR(session.WorkOn(
+      {.data_dir = options.directory, .make = true, .index_threads = options.threads}));
   VARVE_ASSIGN_OR_RETURN(client::Client* const client, session.client());
   VARVE_RETURN_IF_ERROR(MakeNamespace(options.ingest.name_space, field, client));
   VARVE_RETURN_IF_ERROR(RunIngest(options.ingest, session));
@@ -92,6 +95,9 @@ void AddBuildIndex(CLI::App& app, Action* chosen) {
   AddChoice(verb, "--element-type", &options->element_type, kElementTypes,
             "How vectors are stored (as they are in the file)");
   AddIndexOptions(verb, &options->index);
+  verb->add_option("--threads", options->threads, "Threads that build the index; 0: one per core")
+      ->check(CLI::Range(0, kThreadsMax))
+      ->capture_default_str();
   verb->callback(
       [=] { *chosen = [=](Session& session) { return RunBuildIndex(*options, session); }; });
 }

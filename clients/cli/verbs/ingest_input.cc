@@ -37,8 +37,8 @@ absl::Status CheckFieldNames(const IngestInput& input) {
   for (const std::string& word : input.more) {
     const NamedFile file = Split(word);
     if (!IsVectorFileName(file.path)) {
-      return UsageError(StrCat(
-          "--vectors must be NAME=FILE with a .npy, .f32, .fvecs or .bvecs file, is ", word));
+      return UsageError(
+          StrCat("--vectors must be NAME=FILE with a ", kVectorFileNames, " file, is ", word));
     }
     if (!names.insert(file.name).second) {
       return UsageError(StrCat("--vectors names field '", file.name, "' again"));
@@ -149,7 +149,8 @@ absl::StatusOr<MetadataFile> OpenMetadata(const std::string& path, size_t record
 }  // namespace
 
 void AddIngestInput(CLI::App* verb, IngestInput* input) {
-  verb->add_option("--input", input->input, "File of vectors: .npy, .f32, .fvecs or .bvecs")
+  verb->add_option("--input", input->input,
+                   StrCat("File of vectors: ", kVectorFileNames, " (dataset train)"))
       ->required();
   verb->add_option("--field", input->field, "Vector field that --input is of (the default one)")
       ->type_name("NAME");
@@ -175,8 +176,7 @@ void AddIngestInput(CLI::App* verb, IngestInput* input) {
 
 absl::Status CheckUsage(const IngestInput& input) {
   if (!IsVectorFileName(input.input)) {
-    return UsageError(
-        StrCat("--input must be a .npy, .f32, .fvecs or .bvecs file, is ", input.input));
+    return UsageError(StrCat("--input must be a ", kVectorFileNames, " file, is ", input.input));
   }
   if (NeedsDimension(input.input) && !input.dimension) {
     return UsageError("a .f32 file needs --dimension");

@@ -172,6 +172,7 @@ absl::Status Create(const NamespaceOptions& options, Session& session) {
     if (!ttl.ok()) return UsageError(StrCat("--ttl ", ttl.status().message()));
     spec.default_ttl = *ttl;
   }
+  session.local.make = true;
   VARVE_ASSIGN_OR_RETURN(Client* const client, session.client());
   VARVE_ASSIGN_OR_RETURN(const Namespace made, client->CreateNamespace(spec));
   Print(session, made);

@@ -22,7 +22,8 @@ namespace {
 constexpr std::string_view kJsonLines = ".jsonl";
 
 struct SearchVerbOptions {
-  std::string name_space;
+  std::string directory;   // of `query`
+  std::string name_space;  // empty, of `query`: the only one
   std::string queries;
   std::optional<uint32_t> dimension;
   std::string query_offsets;
@@ -49,7 +50,7 @@ absl::Status CheckQueries(const SearchVerbOptions& options) {
   if (!options.unlike.empty()) return UsageError("--unlike goes with --like");
   if (!IsVectorFileName(options.queries)) {
     return UsageError(
-        StrCat("--queries must be a .npy, .f32, .fvecs or .bvecs file, is ", options.queries));
+        StrCat("--queries must be a ", kVectorFileNames, " file, is ", options.queries));
   }
   if (NeedsDimension(options.queries) && !options.dimension) {
     return UsageError("a .f32 file needs --dimension");
@@ -213,8 +214,29 @@ absl::Status RunSearch(SearchVerbOptions options, Session& session) {
   return Print(options, *found, absl::Now() - start, session);
 }
 
+absl::StatusOr<std::string> OnlyNamespace(const std::string& directory, client::Client* client) {
+  VARVE_ASSIGN_OR_RETURN(const std::vector<client::Namespace> all, client->ListNamespaces());
+  if (all.size() == 1) return all.front().name;
+  std::string names;
+  for (const client::Namespace& one : all) names += StrCat(names.empty() ? "" : ", ", one.name);
+  return absl::InvalidArgumentError(
+      all.empty() ? StrCat(directory, ": has no namespace")
+                  : StrCat(directory, ": name one of its namespaces with --namespace: ", names));
+}
+
+absl::Status RunQuery(SearchVerbOptions options, Session& session) {
+  VARVE_RETURN_IF_ERROR(CheckUsage(options));
+  VARVE_RETURN_IF_ERROR(session.WorkOn({.data_dir = options.directory}));
+  VARVE_ASSIGN_OR_RETURN(client::Client* const client, session.client());
+  if (options.name_space.empty()) {
+    VARVE_ASSIGN_OR_RETURN(options.name_space, OnlyNamespace(options.directory, client));
+  }
+  return RunSearch(std::move(options), session);
+}
+
 void AddQueryOptions(CLI::App* verb, SearchVerbOptions* options) {
-  verb->add_option("--queries", options->queries, "File of vectors: .npy, .f32, .fvecs or .bvecs");
+  verb->add_option("--queries", options->queries,
+                   StrCat("File of vectors: ", kVectorFileNames, " (dataset test)"));
   verb->add_option("--dimension", options->dimension, "Elements per vector, for .f32");
   verb->add_option("--query-offsets", options->query_offsets,
                    "Where each query's vectors begin in --queries, for a field of several: a .npy "
@@ -254,14 +276,9 @@ void AddResultOptions(CLI::App* verb, SearchVerbOptions* options) {
       ->type_name("FILE");
 }
 
-}  // namespace
-
-void AddSearch(CLI::App& app, Action* chosen) {
-  const auto options = std::make_shared<SearchVerbOptions>();
-  CLI::App* const verb =
-      app.add_subcommand("search", "Finds the nearest records to vectors, or to other records");
-  verb->add_option("NS", options->name_space, "Name of the namespace")->required();
-  AddQueryOptions(verb, options.get());
+// All but where to search.
+void AddSearchOptions(CLI::App* verb, SearchVerbOptions* options) {
+  AddQueryOptions(verb, options);
   verb->add_option("--field", options->search.field, "Vector field to search (the default one)")
       ->type_name("NAME");
   verb->add_option("-k,--k", options->search.k, "Results per query, 1 to 10000")
@@ -272,8 +289,30 @@ void AddSearch(CLI::App& app, Action* chosen) {
   verb->add_flag("--exact", options->search.exact, "Compare with every record");
   verb->add_option("--min-sequence", options->search.min_sequence,
                    "Wait until this commit is seen");
-  AddResultOptions(verb, options.get());
+  AddResultOptions(verb, options);
+}
+
+}  // namespace
+
+void AddSearch(CLI::App& app, Action* chosen) {
+  const auto options = std::make_shared<SearchVerbOptions>();
+  CLI::App* const verb =
+      app.add_subcommand("search", "Finds the nearest records to vectors, or to other records");
+  verb->add_option("NS", options->name_space, "Name of the namespace")->required();
+  AddSearchOptions(verb, options.get());
   verb->callback([=] { *chosen = [=](Session& session) { return RunSearch(*options, session); }; });
+}
+
+void AddQuery(CLI::App& app, Action* chosen) {
+  const auto options = std::make_shared<SearchVerbOptions>();
+  CLI::App* const verb =
+      app.add_subcommand("query", "Searches a data directory itself, without a server");
+  verb->add_option("DIR", options->directory, "The directory, as `varve build-index` made it")
+      ->required();
+  verb->add_option("--namespace", options->name_space,
+                   "The namespace; may be left out if there is one only");
+  AddSearchOptions(verb, options.get());
+  verb->callback([=] { *chosen = [=](Session& session) { return RunQuery(*options, session); }; });
 }
 
 }  // namespace varve::cli

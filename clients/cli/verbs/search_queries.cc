@@ -10,7 +10,7 @@ namespace varve::cli {
 absl::StatusOr<SearchQueries> SearchQueries::Open(const std::string& path,
                                                   std::optional<uint32_t> dimension,
                                                   bool multi_vector, const std::string& offsets) {
-  VARVE_ASSIGN_OR_RETURN(VectorFile file, VectorFile::Open(path, dimension));
+  VARVE_ASSIGN_OR_RETURN(VectorFile file, VectorFile::Open(path, dimension, kTestDataset));
   SearchQueries queries(std::move(file));
   if (!offsets.empty()) {
     VARVE_ASSIGN_OR_RETURN(queries.offsets_, ReadOffsets(offsets, queries.file_.rows()));

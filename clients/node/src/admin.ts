@@ -1,5 +1,5 @@
 import { varve } from "../generated/varve.js";
-import { durationFromWire } from "./metadata.js";
+import { durationFromWire, timeFromWire } from "./metadata.js";
 
 import v1 = varve.v1;
 
@@ -53,6 +53,31 @@ export interface Stats {
   diskBytes: number;
 }
 
+/** A copy of namespaces as of one moment, kept by the server. */
+export interface Snapshot {
+  name: string;
+  createTime: Date;
+  /** The one it was made of; undefined: all. */
+  onlyNamespace: string | undefined;
+  /** Those that are in it, in order of name, and the last commit of each. */
+  namespaces: { name: string; sequence: number }[];
+  /** Of its files; those that it shares with the server's data, too. */
+  bytes: number;
+}
+
+/** What reading all of a snapshot found: a line for each thing that is wrong. */
+export interface SnapshotReport {
+  /** Nothing is wrong. */
+  clean: boolean;
+  /** Cannot be made good. */
+  recordDamage: string[];
+  /** What is damaged of an index is made anew when it is restored. */
+  indexDamage: string[];
+  namespaces: number;
+  records: number;
+  segments: number;
+}
+
 const STATES = ["unknown", "active", "sealing", "sealed", "compacting"] as const;
 
 export function segmentFromWire(segment: v1.ISegment): Segment {
@@ -75,6 +100,32 @@ export function progressFromWire(progress: v1.IWatchIndexingResponse): IndexingP
     totalRows: Number(progress.totalRows ?? 0),
     rowsPerSecond: progress.rowsPerSecond ?? 0,
     remainingMilliseconds: progress.remaining ? durationFromWire(progress.remaining) : undefined,
+  };
+}
+
+export function snapshotFromWire(snapshot: v1.ISnapshot | null | undefined): Snapshot {
+  return {
+    name: snapshot?.name ?? "",
+    createTime: timeFromWire(snapshot?.createTime),
+    onlyNamespace: snapshot?.onlyNamespace || undefined,
+    namespaces: (snapshot?.namespaces ?? []).map(({ namespace, sequence }) => ({
+      name: namespace ?? "",
+      sequence: Number(sequence ?? 0),
+    })),
+    bytes: Number(snapshot?.bytes ?? 0),
+  };
+}
+
+export function snapshotReportFromWire(report: v1.IVerifySnapshotResponse): SnapshotReport {
+  const recordDamage = report.recordDamage ?? [];
+  const indexDamage = report.indexDamage ?? [];
+  return {
+    clean: recordDamage.length === 0 && indexDamage.length === 0,
+    recordDamage,
+    indexDamage,
+    namespaces: Number(report.namespaces ?? 0),
+    records: Number(report.records ?? 0),
+    segments: Number(report.segments ?? 0),
   };
 }
 

@@ -1,7 +1,14 @@
-import { type Stats, statsFromWire } from "./admin.js";
+import {
+  type Snapshot,
+  snapshotFromWire,
+  type SnapshotReport,
+  snapshotReportFromWire,
+  type Stats,
+  statsFromWire,
+} from "./admin.js";
 import { type CallOptions, Channel, checkedTimeout } from "./channel.js";
 import { invalid } from "./errors.js";
-import { methods } from "./methods.js";
+import { type Method, methods } from "./methods.js";
 import { Namespace } from "./namespace.js";
 import { type Description, namespaceFromWire, type NamespaceSpec, namespaceToWire } from "./schema.js";
 
@@ -10,6 +17,20 @@ export interface ClientOptions {
   timeout?: number;
   /** Larger answers fail with RESOURCE_EXHAUSTED; 64 MiB. */
   maxReceiveBytes?: number;
+}
+
+export interface CreateSnapshotOptions extends CallOptions {
+  /** Its name; the time, 20060102T150405Z, if not given. */
+  name?: string;
+  /** The only namespace that it is of; all if not given. */
+  namespace?: string;
+}
+
+export interface RestoreSnapshotOptions extends CallOptions {
+  /** The namespace in the snapshot; need not be given if there is only one. */
+  namespace?: string;
+  /** The name of the namespace to make; the same if not given. */
+  as?: string;
 }
 
 const NAMESPACES_PER_PAGE = 1_000;
@@ -62,9 +83,55 @@ export class Client {
     return statsFromWire(await this.#channel.unary(methods.stats, {}, options));
   }
 
+  /**
+   * Makes a copy, kept by the server, of all namespaces as of one moment, or of one. Every write acknowledged
+   * before is in it; writes and searches go on meanwhile. ALREADY_EXISTS; NOT_FOUND: no such namespace. No
+   * timeout unless given.
+   */
+  async createSnapshot({ name, namespace, ...options }: CreateSnapshotOptions = {}): Promise<Snapshot> {
+    const response = await this.#patient(methods.createSnapshot, { name, namespace }, options);
+    return snapshotFromWire(response.snapshot);
+  }
+
+  /** The snapshots that the server keeps, the oldest first. */
+  async listSnapshots(options?: CallOptions): Promise<Snapshot[]> {
+    const response = await this.#channel.unary(methods.listSnapshots, {}, options);
+    return (response.snapshots ?? []).map(snapshotFromWire);
+  }
+
+  /**
+   * Reads all of a snapshot, and compares its records with each other and with its index. Damage is in the report,
+   * no error. NOT_FOUND. No timeout unless given.
+   */
+  async verifySnapshot(name: string, options?: CallOptions): Promise<SnapshotReport> {
+    return snapshotReportFromWire(await this.#patient(methods.verifySnapshot, { name }, options));
+  }
+
+  /**
+   * Makes a namespace out of one in a snapshot: records, index and producers' positions as they were. NOT_FOUND: no
+   * such snapshot, or no such namespace in it; ALREADY_EXISTS: the namespace to make is there. No timeout unless given.
+   */
+  async restoreSnapshot(
+    name: string,
+    { namespace, as, ...options }: RestoreSnapshotOptions = {},
+  ): Promise<Namespace> {
+    const response = await this.#patient(methods.restoreSnapshot, { name, namespace, as }, options);
+    return this.namespace(response.namespace ?? "");
+  }
+
+  /** Deletes a snapshot. NOT_FOUND; FAILED_PRECONDITION: it is being read. No timeout unless given. */
+  async deleteSnapshot(name: string, options?: CallOptions): Promise<void> {
+    await this.#patient(methods.deleteSnapshot, { name }, options);
+  }
+
   /** Ends every call that is under way, writers and scans too, and every later one, with CANCELLED. */
   close(): void {
     this.#channel.close();
+  }
+
+  /** A call that takes as long as the data is large. */
+  #patient<Request, Response>(method: Method<Request, Response>, request: Request, options?: CallOptions) {
+    return this.#channel.unary(method, request, { timeout: Infinity, ...options });
   }
 }
 

@@ -44,4 +44,9 @@ export const methods = {
   flush: method("AdminService/Flush", v1.FlushRequest, v1.FlushResponse),
   compact: method("AdminService/Compact", v1.CompactRequest, v1.CompactResponse),
   stats: method("AdminService/Stats", v1.StatsRequest, v1.StatsResponse),
+  createSnapshot: method("AdminService/CreateSnapshot", v1.CreateSnapshotRequest, v1.CreateSnapshotResponse),
+  listSnapshots: method("AdminService/ListSnapshots", v1.ListSnapshotsRequest, v1.ListSnapshotsResponse),
+  verifySnapshot: method("AdminService/VerifySnapshot", v1.VerifySnapshotRequest, v1.VerifySnapshotResponse),
+  restoreSnapshot: method("AdminService/RestoreSnapshot", v1.RestoreSnapshotRequest, v1.RestoreSnapshotResponse),
+  deleteSnapshot: method("AdminService/DeleteSnapshot", v1.DeleteSnapshotRequest, v1.DeleteSnapshotResponse),
 };

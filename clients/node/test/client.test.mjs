@@ -335,6 +335,45 @@ test("indexing is watched and waited for; flush and compact leave sealed segment
   assert.ok(server.version && server.namespaces >= 1 && server.residentBytes > 0 && server.diskBytes > 0);
 });
 
+test("snapshots are made, verified, restored and deleted", async (t) => {
+  const { client, name } = await connect(t);
+  const namespace = await client.createNamespace(name, { dimension: 8 });
+  const { sequence } = await namespace.ingest(numbers(200), random(200 * 8), 8);
+  const made = await client.createSnapshot({ name, namespace: name });
+  t.after(() => new Client(ADDRESS).deleteSnapshot(name).catch(() => {}));
+  assert.deepEqual([made.name, made.onlyNamespace], [name, name]);
+  assert.deepEqual(made.namespaces, [{ name, sequence }]);
+  assert.ok(made.bytes > 0 && Math.abs(made.createTime - Date.now()) < 60_000);
+  assert.deepEqual(
+    (await client.listSnapshots()).find((one) => one.name === name),
+    made,
+  );
+  await rejects(client.createSnapshot({ name }), "ALREADY_EXISTS");
+  const report = await client.verifySnapshot(name);
+  assert.deepEqual([report.clean, report.namespaces, report.records], [true, 1, 200]);
+
+  await namespace.delete([...numbers(100)]);
+  await rejects(client.restoreSnapshot(name), "ALREADY_EXISTS");
+  const as = `${name}-restored`;
+  t.after(() => new Client(ADDRESS).deleteNamespace(as).catch(() => {}));
+  const restored = await client.restoreSnapshot(name, { namespace: name, as });
+  assert.equal(restored.name, as);
+  assert.deepEqual([await restored.count(), await namespace.count()], [200, 100]);
+
+  await client.deleteSnapshot(name);
+  await rejects(client.verifySnapshot(name), "NOT_FOUND", new RegExp(name));
+});
+
+test("a snapshot without a name is of all namespaces, and named by the time", async (t) => {
+  const { client, name } = await connect(t);
+  await client.createNamespace(name, { dimension: 8 });
+  const made = await client.createSnapshot();
+  t.after(() => new Client(ADDRESS).deleteSnapshot(made.name));
+  assert.match(made.name, /^\d{8}T\d{6}Z$/);
+  assert.equal(made.onlyNamespace, undefined);
+  assert.ok(made.namespaces.some((one) => one.name === name));
+});
+
 test("a call that takes longer than its timeout ends with DEADLINE_EXCEEDED", async (t) => {
   const namespace = await fresh(t, { dimension: 1 });
   await namespace.ingest([1], random(1), 1);

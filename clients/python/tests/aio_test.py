@@ -55,6 +55,12 @@ def test_everything_is_awaited(server, space):
         await ns.wait_indexed()
         assert (await ns.stats()).records == 295
         assert space in [one.name for one in await client.list_namespaces()]
+        made = await client.create_snapshot(space, namespace=space)
+        assert made in await client.list_snapshots()
+        assert (await client.verify_snapshot(made.name)).clean
+        restored = await client.restore_snapshot(made.name, as_=f"{space}-restored")
+        assert await restored.count() == 295
+        await client.delete_snapshot(made.name)
         with pytest.raises(varve.NotFound):
             await client.namespace("nothing").count()
 

@@ -211,6 +211,44 @@ def test_upkeep_and_figures(client, space):
     assert client.stats().namespaces >= 1 and client.stats().version
 
 
+def test_snapshots_are_made_verified_restored_and_deleted(client, space):
+    ns = client.create_namespace(space, 8)
+    data = vectors(200)
+    done = ns.upsert(range(200), data, [{"n": i} for i in range(200)])
+    made = client.create_snapshot(f"snap-{space}", namespace=space)
+    assert (made.name, made.only_namespace) == (f"snap-{space}", space)
+    assert made.namespaces == {space: done.sequence} and made.bytes > 0
+    assert abs(made.create_time - datetime.datetime.now(UTC)) < datetime.timedelta(hours=1)
+    assert made in client.list_snapshots()
+    with pytest.raises(varve.AlreadyExists):
+        client.create_snapshot(made.name)
+    report = client.verify_snapshot(made.name)
+    assert report.clean and (report.namespaces, report.records) == (1, 200)
+
+    ns.delete(filter="n >= 100")
+    with pytest.raises(varve.AlreadyExists):
+        client.restore_snapshot(made.name)
+    restored = client.restore_snapshot(made.name, as_=f"{space}-restored")
+    assert restored.name == f"{space}-restored"
+    assert (restored.count(), ns.count()) == (200, 100)
+    assert restored.search(data[150], k=1)[0].metadata == {"n": 150}
+
+    client.delete_snapshot(made.name)
+    assert made not in client.list_snapshots()
+    with pytest.raises(varve.NotFound, match=made.name):
+        client.verify_snapshot(made.name)
+
+
+def test_a_snapshot_of_all_namespaces_is_named_by_the_time(client, space):
+    client.create_namespace(space, 8)
+    made = client.create_snapshot()
+    assert datetime.datetime.strptime(made.name, "%Y%m%dT%H%M%SZ")
+    assert made.only_namespace is None
+    assert set(made.namespaces) == {one.name for one in client.list_namespaces()}
+    assert client.restore_snapshot(made.name, namespace=space, as_=f"{space}-as").count() == 0
+    client.delete_snapshot(made.name)
+
+
 REFUSED = {
     "a text for ids": (lambda ns: ns.upsert("abc", vectors(3)), r"ids must be several"),
     "a negative id": (lambda ns: ns.upsert([1, -2], vectors(2)), r"ids\[1\] must be 0 to 2\^64"),

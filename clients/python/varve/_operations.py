@@ -30,6 +30,8 @@ from varve.results import (
     Segment,
     SegmentExplanation,
     ServerStats,
+    Snapshot,
+    SnapshotReport,
     UpdateResult,
     VectorField,
     WriteResult,
@@ -98,6 +100,10 @@ def on_error_number(on_error: str) -> Any:
 
 def _seconds(duration: Any) -> datetime.timedelta:
     return datetime.timedelta(seconds=duration.seconds, microseconds=duration.nanos // 1000)
+
+
+def _time(timestamp: Any) -> datetime.datetime:
+    return _values.time_of(timestamp.seconds * 1_000_000 + timestamp.nanos // 1000)
 
 
 # --- Namespaces ---
@@ -187,14 +193,13 @@ def _namespace_from(message: namespaces.Namespace) -> NamespaceInfo:
         + _name(namespaces.AttributeType, "ATTRIBUTE_TYPE", one.type)
         for one in message.attributes
     }
-    created = message.create_time.seconds * 1_000_000 + message.create_time.nanos // 1000
     return NamespaceInfo(
         name=message.name,
         fields=[_field_from(field) for field in message.fields],
         id_type=_name(record_pb2.IdType, "ID_TYPE", message.id_type) if message.id_type else None,
         attributes=kinds,
         default_ttl=_seconds(message.default_ttl) if message.HasField("default_ttl") else None,
-        create_time=_values.time_of(created),
+        create_time=_time(message.create_time),
     )
 
 
@@ -749,3 +754,82 @@ def compact(namespace: str, *, wait: bool = True) -> Operation[None]:
     """
     request = admin.CompactRequest(namespace=namespace, wait=wait)
     yield _request("AdminService", "Compact", request, admin.CompactResponse, waits=True)
+
+
+# --- Snapshots: without a deadline, save for the list ---
+
+
+def create_snapshot(
+    name: Optional[str] = None, *, namespace: Optional[str] = None
+) -> Operation[Snapshot]:
+    """Makes a copy, kept by the server, of all namespaces as of one moment, or of one.
+
+    Every write acknowledged before is in it; writes and searches go on meanwhile. Without a `name` it is
+    named by the time, 20060102T150405Z. AlreadyExists; NotFound: no such namespace. It has no deadline.
+    """
+    request = admin.CreateSnapshotRequest(name=name or "", namespace=namespace or "")
+    response = yield _request(
+        "AdminService", "CreateSnapshot", request, admin.CreateSnapshotResponse, waits=True
+    )
+    return _snapshot_from(response.snapshot)
+
+
+def list_snapshots() -> Operation[list[Snapshot]]:
+    """The snapshots that the server keeps, the oldest first."""
+    response = yield _request(
+        "AdminService", "ListSnapshots", admin.ListSnapshotsRequest(), admin.ListSnapshotsResponse
+    )
+    return [_snapshot_from(one) for one in response.snapshots]
+
+
+def verify_snapshot(name: str) -> Operation[SnapshotReport]:
+    """Reads all of a snapshot, and compares its records with each other and with its index. NotFound.
+
+    Damage is in the report, no error. It has no deadline.
+    """
+    request = admin.VerifySnapshotRequest(name=name)
+    found = yield _request(
+        "AdminService", "VerifySnapshot", request, admin.VerifySnapshotResponse, waits=True
+    )
+    return SnapshotReport(
+        record_damage=list(found.record_damage),
+        index_damage=list(found.index_damage),
+        namespaces=found.namespaces,
+        records=found.records,
+        segments=found.segments,
+    )
+
+
+def restore_snapshot(
+    name: str, *, namespace: Optional[str] = None, as_: Optional[str] = None
+) -> Operation[str]:
+    """Makes a namespace out of one in a snapshot: records, index and producers' positions as they were.
+
+    `namespace` need not be given if the snapshot has only one. `as_`: the name of the namespace to make,
+    if not the same. NotFound: no such snapshot, or no such namespace in it; AlreadyExists: the namespace
+    to make is there. It has no deadline.
+    """
+    request = admin.RestoreSnapshotRequest(name=name, namespace=namespace or "")
+    setattr(request, "as", as_ or "")
+    response = yield _request(
+        "AdminService", "RestoreSnapshot", request, admin.RestoreSnapshotResponse, waits=True
+    )
+    return response.namespace
+
+
+def delete_snapshot(name: str) -> Operation[None]:
+    """Deletes a snapshot. NotFound; FailedPrecondition: it is being read. It has no deadline."""
+    request = admin.DeleteSnapshotRequest(name=name)
+    yield _request(
+        "AdminService", "DeleteSnapshot", request, admin.DeleteSnapshotResponse, waits=True
+    )
+
+
+def _snapshot_from(message: admin.Snapshot) -> Snapshot:
+    return Snapshot(
+        name=message.name,
+        create_time=_time(message.create_time),
+        only_namespace=message.only_namespace or None,
+        namespaces={one.namespace: one.sequence for one in message.namespaces},
+        bytes=message.bytes,
+    )

@@ -91,6 +91,19 @@ class Client:
     delete_namespace = _of_client(_operations.delete_namespace)
     stats = _of_client(_operations.server_stats)
 
+    create_snapshot = _of_client(_operations.create_snapshot)
+    list_snapshots = _of_client(_operations.list_snapshots)
+    verify_snapshot = _of_client(_operations.verify_snapshot)
+    delete_snapshot = _of_client(_operations.delete_snapshot)
+
+    def restore_snapshot(self, *args: Any, **kwargs: Any) -> "Namespace":
+        return self.namespace(
+            self._run(_operations.restore_snapshot(*args, **kwargs), self.timeout)
+        )
+
+    restore_snapshot.__doc__ = _operations.restore_snapshot.__doc__
+    restore_snapshot = _signed(restore_snapshot, _operations.restore_snapshot, drop=0)
+
     def close(self) -> None:
         """Ends the connection, and with it every call that is under way (Cancelled)."""
         self._grpc.close()

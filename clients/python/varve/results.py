@@ -239,6 +239,32 @@ class ServerStats:
 
 
 @dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """A copy of namespaces as of one moment, kept by the server."""
+
+    name: str
+    create_time: datetime.datetime
+    only_namespace: Optional[str]  # the one it was made of; None: all
+    namespaces: dict[str, int]  # those that are in it, and the last commit of each
+    bytes: int  # of its files; those that it shares with the server's data, too
+
+
+@dataclasses.dataclass(frozen=True)
+class SnapshotReport:
+    """What reading all of a snapshot found: a line for each thing that is wrong."""
+
+    record_damage: list[str]  # cannot be made good
+    index_damage: list[str]  # what is damaged of an index is made anew when it is restored
+    namespaces: int
+    records: int
+    segments: int
+
+    @property
+    def clean(self) -> bool:
+        return not self.record_damage and not self.index_damage
+
+
+@dataclasses.dataclass(frozen=True)
 class VectorField:
     """One named vector of every record. In descriptions every option has its value."""
 

@@ -1,0 +1,172 @@
+#include "server/rpc/write_gate.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "base/str_cat.h"
+#include "server/rpc/status_mapping.h"
+
+namespace varve::server {
+namespace {
+
+// How old what is known of the machine may be.
+constexpr absl::Duration kMemoryAge = absl::Milliseconds(5);
+constexpr absl::Duration kDiskAge = absl::Milliseconds(100);
+// How often waiting writes are looked at, and memory is asked for.
+constexpr absl::Duration kWatchInterval = absl::Milliseconds(20);
+constexpr absl::Duration kRelieveInterval = absl::Seconds(1);
+
+constexpr absl::Duration kRetryMemory = absl::Seconds(1);
+constexpr absl::Duration kRetryDisk = absl::Seconds(10);
+
+// A pause in which nothing was written may be made up for, up to so much.
+constexpr absl::Duration kBurst = absl::Seconds(1);
+
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+
+}  // namespace
+
+WriteGate::WriteGate(const WriteLimits& limits, MachineProbes probes, ThreadPool* pool,
+                     absl::Duration patience)
+    : probes_(std::move(probes)),
+      pool_(pool),
+      patience_(patience),
+      limits_(limits),
+      watcher_([this] { Watch(); }) {}
+
+WriteGate::~WriteGate() {
+  {
+    MutexLock lock(&mu_);
+    stopping_ = true;
+  }
+  changed_.SignalAll();
+  watcher_.join();
+}
+
+void WriteGate::Enter(size_t bytes, absl::AnyInvocable<void(absl::Status)> done) {
+  absl::Status why;
+  {
+    MutexLock lock(&mu_);
+    const absl::Time now = absl::Now();
+    const Verdict verdict = waiters_.empty() ? JudgeLocked(now, now, &why) : Verdict::kWait;
+    if (verdict == Verdict::kWait) {
+      waiters_.push_back({bytes, now, std::move(done)});
+      changed_.SignalAll();
+      return;
+    }
+    if (verdict == Verdict::kPass) CountLocked(bytes, now);
+  }
+  done(std::move(why));
+}
+
+void WriteGate::SetLimits(const WriteLimits& limits) {
+  MutexLock lock(&mu_);
+  limits_ = limits;
+  disk_seen_ = absl::InfinitePast();
+}
+
+size_t WriteGate::waiting() const {
+  MutexLock lock(&mu_);
+  return waiters_.size();
+}
+
+void WriteGate::Watch() {
+  absl::Time relieved = absl::InfinitePast();
+  while (true) {
+    bool relieve = false;
+    {
+      MutexLock lock(&mu_);
+      while (!stopping_ && waiters_.empty()) changed_.Wait(&mu_);
+      if (stopping_) return;
+      const absl::Time now = absl::Now();
+      relieve = MemoryShortLocked(now) && now - relieved >= kRelieveInterval;
+      ServeLocked();
+    }
+    if (relieve) {
+      probes_.relieve();
+      relieved = absl::Now();
+    }
+    absl::SleepFor(kWatchInterval);
+  }
+}
+
+void WriteGate::ServeLocked() {
+  const absl::Time now = absl::Now();
+  while (!waiters_.empty()) {
+    Waiter& first = waiters_.front();
+    absl::Status why;
+    const Verdict verdict = JudgeLocked(first.since, now, &why);
+    if (verdict == Verdict::kWait) return;
+    if (verdict == Verdict::kPass) CountLocked(first.bytes, now);
+    pool_->Schedule(
+        [done = std::move(first.done), why = std::move(why)]() mutable { done(std::move(why)); });
+    waiters_.pop_front();
+  }
+}
+
+WriteGate::Verdict WriteGate::JudgeLocked(absl::Time since, absl::Time now, absl::Status* why) {
+  *why = CheckDiskLocked(now);
+  if (!why->ok()) return Verdict::kRefuse;
+  if (MemoryShortLocked(now)) {
+    if (now - since < patience_) return Verdict::kWait;
+    *why = WithRetryAfter(
+        absl::ResourceExhaustedError(StrCat(
+            "the server's memory is used up: ", memory_used_ / kMiB, " MiB of its budget of ",
+            limits_.memory_bytes / kMiB,
+            " MiB (--memory-budget-mib); retry later, delete what is not needed, or raise it")),
+        kRetryMemory);
+    return Verdict::kRefuse;
+  }
+  return limits_.bytes_per_second > 0 && now < paid_ ? Verdict::kWait : Verdict::kPass;
+}
+
+absl::Status WriteGate::CheckDiskLocked(absl::Time now) {
+  if (limits_.disk_reserve_bytes == 0) return absl::OkStatus();
+  if (now - disk_seen_ < kDiskAge) return disk_;
+  disk_seen_ = now;
+  disk_ = absl::OkStatus();
+  const auto free = probes_.disk_free();
+  if (!free.ok()) {
+    disk_ = free.status();
+  } else if (*free < limits_.disk_reserve_bytes) {
+    disk_ = WithRetryAfter(
+        absl::ResourceExhaustedError(StrCat(
+            "the disk of the data directory is nearly full: ", *free / kMiB, " MiB are free, and ",
+            limits_.disk_reserve_bytes / kMiB,
+            " MiB are to stay so (--disk-reserve-mib); deletions and reads go on: make room")),
+        kRetryDisk);
+  }
+  return disk_;
+}
+
+bool WriteGate::MemoryShortLocked(absl::Time now) {
+  if (limits_.memory_bytes == 0) return false;
+  if (now - memory_seen_ >= kMemoryAge) {
+    memory_used_ = probes_.memory_used();
+    memory_seen_ = now;
+  }
+  return static_cast<double>(memory_used_) >
+         kMemoryShare * static_cast<double>(limits_.memory_bytes);
+}
+
+void WriteGate::CountLocked(size_t bytes, absl::Time now) {
+  if (limits_.bytes_per_second == 0) return;
+  paid_ = std::max(paid_, now - kBurst) +
+          absl::Seconds(static_cast<double>(bytes) / static_cast<double>(limits_.bytes_per_second));
+}
+
+uint64_t ProcessMemoryBytes() {
+  std::FILE* const statm = std::fopen("/proc/self/statm", "re");
+  if (statm == nullptr) return 0;
+  unsigned long total = 0, resident = 0, shared = 0;
+  const int found = std::fscanf(statm, "%lu %lu %lu", &total, &resident, &shared);
+  std::fclose(statm);
+  if (found != 3) return 0;
+  return (resident - std::min(resident, shared)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace varve::server
