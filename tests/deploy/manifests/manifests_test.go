@@ -8,12 +8,12 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/BurntSushi/toml"
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/lint"
 	"helm.sh/helm/v3/pkg/lint/support"
@@ -211,40 +211,40 @@ func text(t *testing.T, object map[string]interface{}) string {
 	return string(marshalled)
 }
 
-// Settings that the server is about to learn.
-var coming = map[string]bool{
-	"allow-insecure": true, "api-keys": true, "memory-budget-mib": true, "tls-cert": true, "tls-key": true,
-}
-
-func TestEverySettingIsOneThatTheServerKnows(t *testing.T) {
+// Names, types, ranges, and how settings go together: as the server says when it reads them.
+func TestTheServerTakesItsSettings(t *testing.T) {
 	varved := os.Getenv("VARVED")
 	if varved == "" {
 		t.Skip("VARVED, the server's binary, is not set")
 	}
-	help, err := exec.Command(varved, "--help").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	known := map[string]bool{}
-	for _, flag := range regexp.MustCompile(`--[a-z][a-z-]+`).FindAllString(string(help), -1) {
-		known[flag[2:]] = true
-	}
+	given := map[string]string{}
 	for file := range deployments {
-		config := settings{}
-		if _, err := toml.Decode(settingsOf(t, file), &config); err != nil {
+		given[file] = settingsOf(t, file, "")
+	}
+	for name, variant := range variants {
+		given[name] = settingsOf(t, variant[0], variant[1])
+	}
+	path := filepath.Join(t.TempDir(), "varved.toml")
+	taken := func(text string) (bool, string) {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		for name := range config {
-			if !known[name] && !coming[name] {
-				t.Errorf("%q: varved --help does not know %s", file, name)
-			}
+		printed, err := exec.Command(varved, "--config", path, "--print-config").CombinedOutput()
+		return err == nil, string(printed)
+	}
+	for name, text := range given {
+		if ok, printed := taken(text); !ok {
+			t.Errorf("%q: the server refuses\n%s%s", name, text, printed)
+		}
+		if ok, _ := taken(text + "\nno-such-setting = 1\n"); ok {
+			t.Errorf("%q: the server takes a setting that does not exist", name)
 		}
 	}
 }
 
-func settingsOf(t *testing.T, file string) string {
+func settingsOf(t *testing.T, file, over string) string {
 	t.Helper()
-	decoded, err := decode(rendered(t, file, ""))
+	decoded, err := decode(rendered(t, file, over))
 	if err != nil {
 		t.Fatal(err)
 	}
