@@ -40,7 +40,7 @@ struct MachineProbes {
 // the rest is for what is under way already. Thread-safe.
 class WriteGate {
  public:
-  static constexpr double kMemoryShare = 0.85;
+  static constexpr double kMemoryShare = 0.8;
   // How long a write waits for memory before it is refused.
   static constexpr absl::Duration kPatience = absl::Seconds(20);
 

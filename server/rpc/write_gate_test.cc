@@ -87,7 +87,7 @@ TEST_F(WriteGateTest, WritesWaitForMemoryInTheOrderInWhichTheyCame) {
   EXPECT_THAT(order(), ElementsAre(1));
   EXPECT_EQ(gate_->waiting(), 4u);
   while (relieved_ == 0) absl::SleepFor(absl::Milliseconds(1));
-  memory_ = 80 * kMiB;
+  memory_ = 79 * kMiB;
   Await(5);
   EXPECT_THAT(order(), ElementsAre(1, 2, 3, 4, 5));
   EXPECT_TRUE(last().ok());

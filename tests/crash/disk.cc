@@ -166,6 +166,7 @@ struct Recorder {
   uint64_t last_file = 0;
   size_t fail_at = SIZE_MAX;
   bool fail_later = false;
+  int refused_with = 0;
 
   bool Concerns(std::string_view path) const {
     return !root.empty() && path.size() > root.size() && path.substr(0, root.size()) == root &&
@@ -184,9 +185,9 @@ struct Recorder {
   template <typename Run>
   int64_t Change(DiskCall call, Run run) {
     const size_t number = calls.size();
-    const bool fails = fail_later ? number >= fail_at : number == fail_at;
+    const bool fails = refused_with != 0 || (fail_later ? number >= fail_at : number == fail_at);
     const int64_t result = fails ? -1 : run();
-    if (fails) errno = EIO;
+    if (fails) errno = refused_with != 0 ? refused_with : EIO;
     if (result < 0) call = {.kind = DiskCall::Kind::kFailed};
     calls.push_back(std::move(call));
     return result;
@@ -357,6 +358,12 @@ size_t Disk::calls() {
   Recorder& r = recorder();
   const std::lock_guard lock(r.mu);
   return r.calls.size();
+}
+
+void Disk::Refuse(int error_number) {
+  Recorder& r = recorder();
+  const std::lock_guard lock(r.mu);
+  r.refused_with = error_number;
 }
 
 void Disk::FailAt(size_t call, bool and_all_later) {

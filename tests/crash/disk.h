@@ -93,6 +93,8 @@ class Disk {
   static size_t calls();
   // Lets call number `call` fail with EIO, and all that follow it if `and_all_later`.
   static void FailAt(size_t call, bool and_all_later);
+  // Lets all calls fail with this error, as a disk that is full or read-only does; 0: none any more.
+  static void Refuse(int error_number);
 };
 
 }  // namespace varve
