@@ -184,23 +184,29 @@ void AnnounceReady(const Options& options, const Server& grpc, const HttpServer&
   std::fflush(stdout);
 }
 
-// Serves until it is asked to stop.
-void RunUntilStopped(Signals* signals, const Reloader& reloader, Server* grpc) {
+enum class End { kStop, kReopen };
+
+// Serves until it is asked to stop, or the data directory has to be opened anew.
+End RunUntilStopped(Signals* signals, const Reloader& reloader, engine::Engine* engine,
+                    Server* grpc) {
   while (true) {
     switch (signals->Wait(kLookAtFiles)) {
       case Signals::Request::kStop:
-        return;
+        return End::kStop;
       case Signals::Request::kReload:
         reloader.Reload(grpc);
         break;
       case Signals::Request::kNone:
         grpc->ReloadChangedSecurity();
+        if (engine->NeedsReopening()) return End::kReopen;
         break;
     }
   }
 }
 
-absl::Status Serve(const Options& options, Signals* signals, const Reloader& reloader) {
+// The ports are in `options` afterwards.
+absl::StatusOr<End> ServeOnce(Options* given, Signals* signals, const Reloader& reloader) {
+  const Options& options = *given;
   // Whoever waits for the file must not find that of an earlier run.
   if (!options.port_file.empty()) unlink(options.port_file.c_str());
   VARVE_ASSIGN_OR_RETURN(const auto engine, OpenEngine(options));
@@ -219,12 +225,24 @@ absl::Status Serve(const Options& options, Signals* signals, const Reloader& rel
   }
   AnnounceReady(options, *grpc, *http);
 
-  RunUntilStopped(signals, reloader, grpc.get());
+  given->port = grpc->port();
+  given->http_port = http->port();
+  const End end = RunUntilStopped(signals, reloader, engine.get(), grpc.get());
   ready = false;
   Log(LogLevel::kInfo, "drain begins", {{"seconds", absl::ToDoubleSeconds(options.drain)}});
   const bool complete = grpc->Drain();
   Log(LogLevel::kInfo, "drain ends", {{"complete", complete}});
-  return absl::OkStatus();
+  return end;
+}
+
+// After some errors of the disk the record store can only be opened anew. Until the disk works again it is
+// read; then all of it is done again, on the same ports.
+absl::Status Serve(Options options, Signals* signals, const Reloader& reloader) {
+  while (true) {
+    VARVE_ASSIGN_OR_RETURN(const End end, ServeOnce(&options, signals, reloader));
+    if (end == End::kStop) return absl::OkStatus();
+    Log(LogLevel::kWarning, "the disk works again: the data directory is opened anew");
+  }
 }
 
 int Main(int argc, char** argv) {

@@ -125,6 +125,7 @@ absl::Status Database::Write(const rocksdb::WriteOptions& options, Batch* batch)
   if (refused_) TryToResume();
   const rocksdb::Status status = db_->Write(options, &batch->batch_);
   refused_ = !status.ok();
+  if (status.severity() >= rocksdb::Status::kFatalError) broken_ = true;
   return FromRocks(status, directory_, "write");
 }
 
@@ -202,6 +203,14 @@ std::unique_ptr<Walk> Database::NewWalk(Family family, Snapshot snapshot, std::s
 absl::Status Database::Flush() {
   const std::vector<rocksdb::ColumnFamilyHandle*> families(handles_.begin(), handles_.end());
   return FromRocks(db_->Flush(rocksdb::FlushOptions(), families), directory_, "flush");
+}
+
+bool Database::NeedsReopening() {
+  constexpr std::string_view kProbe = "PROBE";
+  if (!broken_ || !WriteFileAtomically(directory_, kProbe, "").ok()) return false;
+  std::error_code ignored;
+  std::filesystem::remove(StrCat(directory_, "/", kProbe), ignored);
+  return true;
 }
 
 absl::Status Database::Checkpoint(const std::string& directory) const {

@@ -141,6 +141,9 @@ class Database {
   // Writes what is in memory to tables, so that the log may go: a start has nothing to replay.
   absl::Status Flush();
 
+  // Whether it refuses all writes for good, and the disk does not any more: see RecordStore.
+  bool NeedsReopening();
+
   // A copy as of one moment in `directory`, which must not exist: hard links where it can.
   absl::Status Checkpoint(const std::string& directory) const;
 
@@ -170,6 +173,7 @@ class Database {
   const Handles handles_;                   // owned; destroyed before db_
   const std::unique_ptr<SyncedMark> mark_;  // null when opened to read
   std::atomic<bool> refused_ = false;       // the last write failed
+  std::atomic<bool> broken_ = false;        // and there is no resuming
   Mutex resume_mu_;
   absl::Time resumed_at_ ABSL_GUARDED_BY(resume_mu_) = absl::InfinitePast();
 };

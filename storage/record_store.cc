@@ -396,6 +396,7 @@ class RocksRecordStore final : public RecordStore {
   absl::Status WriteManifest(NamespaceNumber number, FieldNumber field, std::string_view manifest,
                              absl::Span<const ForgottenMarks> forgotten) override;
   absl::Status Flush() override { return db_->Flush(); }
+  bool NeedsReopening() override { return db_->NeedsReopening(); }
   void ReclaimRows(NamespaceNumber number, RowRange range) override;
   StoreStats Stats() const override { return db_->Stats(); }
   absl::StatusOr<std::string> ReadManifest(NamespaceNumber number,

@@ -244,6 +244,10 @@ class RecordStore {
   // Writes what is in memory to tables: the next start has no log to replay. For a clean stop.
   virtual absl::Status Flush() = 0;
 
+  // Whether an error of the disk has put an end to all writes until the store is opened anew, and the disk
+  // works again. Tries it, then: not for every call.
+  virtual bool NeedsReopening() = 0;
+
   // Gives the disk space of the dead rows in `range` back, in the background. Best effort: what
   // fails here, compaction does later.
   virtual void ReclaimRows(NamespaceNumber number, RowRange range) = 0;

@@ -116,6 +116,9 @@ class Engine {
   // Seals what active segments hold in memory, and closes namespaces that nobody uses. Begins it only; for
   // when memory is short.
   void ReleaseMemory();
+  // Whether the disk had an error after which nothing can be written until the engine is opened anew, and
+  // works again. Tries it: not for every call.
+  bool NeedsReopening() { return store_->NeedsReopening(); }
   // Free on the data directory's disk. Unavailable.
   absl::StatusOr<uint64_t> DiskFreeBytes() const;
 

@@ -67,6 +67,7 @@ class MemoryRecordStore final : public RecordStore {
     return NoCopies();
   }
   absl::Status AbandonImport(NamespaceNumber) override { return NoCopies(); }
+  bool NeedsReopening() override { return false; }
   absl::Status Flush() override { return absl::OkStatus(); }
   void ReclaimRows(NamespaceNumber, RowRange) override {}
   StoreStats Stats() const override { return {}; }
