@@ -46,36 +46,6 @@ absl::StatusOr<Response> Call(Channel& channel, const CallOptions& options, Stub
   return response;
 }
 
-// What one call under way needs; ends when its answer is there.
-template <typename Request, typename Response>
-struct AsyncCall {
-  AsyncCall(std::shared_ptr<Channel> made_by, absl::Time deadline, Request asked)
-      : channel(std::move(made_by)), context(channel.get(), deadline), request(std::move(asked)) {}
-
-  const std::shared_ptr<Channel> channel;  // the client may be gone before
-  CallContext context;
-  const Request request;
-  Response response;
-};
-
-// Begins a unary call: `start` is the stub's method, `read` makes the result of the response. `done` gets
-// that, or the error, once nothing is left of the call.
-template <typename Response, typename Request, typename Start, typename Read, typename Result>
-void CallAsync(const std::shared_ptr<Channel>& channel, const CallOptions& options,
-               absl::StatusOr<Request> request, Start start, Read read, Done<Result> done) {
-  if (!request.ok()) return done(request.status());
-  auto call = std::make_shared<AsyncCall<Request, Response>>(channel, channel->Deadline(options),
-                                                             *std::move(request));
-  auto* const under_way = call.get();
-  start(under_way->context.get(), &under_way->request, &under_way->response,
-        [call = std::move(call), read, done = std::move(done)](const grpc::Status& status) mutable {
-          absl::StatusOr<Result> result =
-              status.ok() ? read(std::move(call->response)) : call->channel->ToAbsl(status);
-          call.reset();
-          done(std::move(result));
-        });
-}
-
 absl::Status CheckTarget(std::string_view target) {
   const size_t colon = target.rfind(':');
   if (colon != 0 && colon != std::string_view::npos) {
@@ -141,23 +111,14 @@ absl::StatusOr<SearchBatchResult> SearchPart(Channel& channel, std::string_view 
   return CheckedResult(std::move(response), queries.rows);
 }
 
-absl::StatusOr<v1::SearchRequest> SearchRequestOf(std::string_view name_space,
-                                                  const TensorView& query,
-                                                  const SearchOptions& options) {
-  VARVE_RETURN_IF_ERROR(CheckTensor(query));
-  if (query.rows == 0) return absl::InvalidArgumentError("the query has no vector");
-  v1::SearchRequest request;
+absl::StatusOr<SearchResult> SearchOne(Channel& channel, std::string_view name_space,
+                                       const SearchOptions& options, const CallOptions& call,
+                                       v1::SearchRequest request) {
   request.set_namespace_(std::string(name_space));
   ToWire(options, request.mutable_options());
-  ToWire(query, request.mutable_query());
-  if (query.rows == 1) {
-    request.mutable_query()->clear_shape();
-    request.mutable_query()->add_shape(query.columns);
-  }
-  return request;
-}
-
-absl::StatusOr<SearchResult> SearchResultOf(v1::SearchResponse response) {
+  VARVE_ASSIGN_OR_RETURN(
+      v1::SearchResponse response,
+      Call(channel, call, channel.query(), &v1::QueryService::Stub::Search, request));
   SearchResult result{.hits = {}, .sequence = response.sequence(), .explanation = std::nullopt};
   if (response.has_explanation()) result.explanation = FromWire(response.explanation());
   result.hits.reserve(response.hits_size());
@@ -166,33 +127,6 @@ absl::StatusOr<SearchResult> SearchResultOf(v1::SearchResponse response) {
     result.hits.push_back(std::move(hit));
   }
   return result;
-}
-
-absl::StatusOr<SearchResult> SearchOne(Channel& channel, const CallOptions& call,
-                                       const v1::SearchRequest& request) {
-  VARVE_ASSIGN_OR_RETURN(
-      v1::SearchResponse response,
-      Call(channel, call, channel.query(), &v1::QueryService::Stub::Search, request));
-  return SearchResultOf(std::move(response));
-}
-
-absl::StatusOr<v1::UpsertRequest> UpsertRequestOf(std::string_view name_space,
-                                                  const RecordsView& records,
-                                                  const WriteOptions& options) {
-  v1::UpsertRequest request;
-  request.set_namespace_(std::string(name_space));
-  VARVE_RETURN_IF_ERROR(ToWire(records, request.mutable_records()));
-  request.set_durability(ToWire(options.durability));
-  request.set_on_error(ToWire(options.on_error));
-  return request;
-}
-
-absl::StatusOr<UpsertResult> UpsertResultOf(const v1::UpsertResponse& response) {
-  return UpsertResult{
-      .sequence = response.sequence(),
-      .records_written = response.records_written(),
-      .superseded_rows = {response.superseded_rows().begin(), response.superseded_rows().end()},
-      .row_errors = FromWire(response.row_errors())};
 }
 
 // An empty filter is every record: nobody means that.
@@ -381,21 +315,19 @@ absl::Status Client::DeleteNamespace(std::string_view name, const CallOptions& c
 
 absl::StatusOr<UpsertResult> Client::Upsert(std::string_view name_space, const RecordsView& records,
                                             const WriteOptions& options, const CallOptions& call) {
-  VARVE_ASSIGN_OR_RETURN(const v1::UpsertRequest request,
-                         UpsertRequestOf(name_space, records, options));
+  v1::UpsertRequest request;
+  request.set_namespace_(std::string(name_space));
+  VARVE_RETURN_IF_ERROR(ToWire(records, request.mutable_records()));
+  request.set_durability(ToWire(options.durability));
+  request.set_on_error(ToWire(options.on_error));
   VARVE_ASSIGN_OR_RETURN(
       const v1::UpsertResponse response,
       Call(*channel_, call, channel_->ingest(), &v1::IngestService::Stub::Upsert, request));
-  return UpsertResultOf(response);
-}
-
-void Client::UpsertAsync(std::string_view name_space, const RecordsView& records,
-                         Done<UpsertResult> done, const WriteOptions& options,
-                         const CallOptions& call) {
-  CallAsync<v1::UpsertResponse>(
-      channel_, call, UpsertRequestOf(name_space, records, options),
-      [stub = channel_->ingest().async()](auto... parts) { stub->Upsert(std::move(parts)...); },
-      UpsertResultOf, std::move(done));
+  return UpsertResult{
+      .sequence = response.sequence(),
+      .records_written = response.records_written(),
+      .superseded_rows = {response.superseded_rows().begin(), response.superseded_rows().end()},
+      .row_errors = FromWire(response.row_errors())};
 }
 
 absl::StatusOr<DeleteResult> Client::Delete(std::string_view name_space, const IdsView& ids,
@@ -477,18 +409,15 @@ absl::StatusOr<UpdateMetadataResult> Client::UpdateMetadata(std::string_view nam
 
 absl::StatusOr<SearchResult> Client::Search(std::string_view name_space, const TensorView& query,
                                             const SearchOptions& options, const CallOptions& call) {
-  VARVE_ASSIGN_OR_RETURN(const v1::SearchRequest request,
-                         SearchRequestOf(name_space, query, options));
-  return SearchOne(*channel_, call, request);
-}
-
-void Client::SearchAsync(std::string_view name_space, const TensorView& query,
-                         Done<SearchResult> done, const SearchOptions& options,
-                         const CallOptions& call) {
-  CallAsync<v1::SearchResponse>(
-      channel_, call, SearchRequestOf(name_space, query, options),
-      [stub = channel_->query().async()](auto... parts) { stub->Search(std::move(parts)...); },
-      SearchResultOf, std::move(done));
+  VARVE_RETURN_IF_ERROR(CheckTensor(query));
+  if (query.rows == 0) return absl::InvalidArgumentError("the query has no vector");
+  v1::SearchRequest request;
+  ToWire(query, request.mutable_query());
+  if (query.rows == 1) {
+    request.mutable_query()->clear_shape();
+    request.mutable_query()->add_shape(query.columns);
+  }
+  return SearchOne(*channel_, name_space, options, call, std::move(request));
 }
 
 absl::StatusOr<SearchResult> Client::SearchLike(std::string_view name_space,
@@ -499,13 +428,11 @@ absl::StatusOr<SearchResult> Client::SearchLike(std::string_view name_space,
     return absl::InvalidArgumentError("a search by examples needs a positive one at least");
   }
   v1::SearchRequest request;
-  request.set_namespace_(std::string(name_space));
-  ToWire(options, request.mutable_options());
   ToWire(examples.positive, request.mutable_examples()->mutable_positive());
   if (Size(examples.negative) > 0) {
     ToWire(examples.negative, request.mutable_examples()->mutable_negative());
   }
-  return SearchOne(*channel_, call, request);
+  return SearchOne(*channel_, name_space, options, call, std::move(request));
 }
 
 absl::StatusOr<SearchBatchResult> Client::SearchBatch(std::string_view name_space,

@@ -22,11 +22,6 @@
 
 namespace varve::client {
 
-// What is called with the outcome of an asynchronous call: once, on a thread of gRPC's, or in the call
-// itself if the client refuses what it was given. It must be brief and must not make a call that waits.
-template <typename Result>
-using Done = std::function<void(absl::StatusOr<Result>)>;
-
 namespace internal {
 class Channel;
 }  // namespace internal
@@ -297,10 +292,6 @@ class Client {
   absl::StatusOr<UpsertResult> Upsert(std::string_view name_space, const RecordsView& records,
                                       const WriteOptions& options = {},
                                       const CallOptions& call = {});
-  // Returns when the request is copied; the client may be gone before the answer comes. For many
-  // records IngestWriter is quicker, which tells of each batch by a callback too.
-  void UpsertAsync(std::string_view name_space, const RecordsView& records, Done<UpsertResult> done,
-                   const WriteOptions& options = {}, const CallOptions& call = {});
   // Deletes records; ids that do not exist are passed over. Long lists go in several commits.
   absl::StatusOr<DeleteResult> Delete(std::string_view name_space, const IdsView& ids,
                                       Durability durability = Durability::kApplied,
@@ -328,10 +319,6 @@ class Client {
   absl::StatusOr<SearchResult> Search(std::string_view name_space, const TensorView& query,
                                       const SearchOptions& options = {},
                                       const CallOptions& call = {});
-  // Returns when the query is copied: many searches may be under way at a time, without a thread for each.
-  // The client may be gone before the answer comes.
-  void SearchAsync(std::string_view name_space, const TensorView& query, Done<SearchResult> done,
-                   const SearchOptions& options = {}, const CallOptions& call = {});
   // Searches by records that exist. NotFound: one of them does not. Not for fields of several
   // vectors.
   absl::StatusOr<SearchResult> SearchLike(std::string_view name_space, const ExamplesView& examples,
