@@ -3,9 +3,9 @@
     .tools/python/bin/python tests/bench/build_index.py [--rows 50000] [--dimension 128] [--rounds 5]
 
 Prints, as medians over the rounds: rows/s of `build-index` and of `ingest --wait-indexed` and `flush`, which
-leave the same sealed segments; and how far the memory of `build-index` rises, of files of once, twice and
-four times so many rows, in segments of half of them: its peak with and without pages of files, which the
-system may drop.
+leave the same sealed segments; and the peak memory of `build-index`, with and without pages of files (which
+the system may drop), of files of once, twice and four times so many rows, when a segment has a quarter of
+`--rows` and as many may wait to be linked.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def build(folder: pathlib.Path, file: pathlib.Path, *flags) -> list[str]:
 
 def seconds_of_build(folder, file) -> float:
     begin = time.perf_counter()
-    subprocess.run(build(folder, file), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(build(folder, file), check=True, capture_output=True)
     return time.perf_counter() - begin
 
 
@@ -104,8 +104,8 @@ def measure_memory(folder, rows, dimension) -> None:
     print("rows        file      peak   without pages of files   (MiB)")
     for times in (1, 2, 4):
         file = write(folder / "larger.npy", rows * times, dimension)
-        flags = ("--segment-size-threshold", rows // 2)
-        peak, anonymous = peaks_mib(build(folder, file, *flags))
+        bounds = ("--segment-size-threshold", rows // 4, "--max-unindexed-rows", rows // 4)
+        peak, anonymous = peaks_mib(build(folder, file, *bounds))
         size = file.stat().st_size / (1 << 20)
         print(f"{rows * times:<10,} {size:>6.0f} {peak:>9.0f} {anonymous:>24.0f}")
 
@@ -119,7 +119,8 @@ def main() -> None:
     rows, dimension = arguments.rows, arguments.dimension
     with tempfile.TemporaryDirectory(prefix="varve-bench-") as name:
         folder = pathlib.Path(name)
-        measure_speed(folder, write(folder / "v.npy", rows, dimension), rows, dimension, arguments.rounds)
+        file = write(folder / "v.npy", rows, dimension)
+        measure_speed(folder, file, rows, dimension, arguments.rounds)
         measure_memory(folder, rows, dimension)
 
 

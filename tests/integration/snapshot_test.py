@@ -13,7 +13,7 @@ import pytest
 
 from testutil import v1
 from testutil.api import CALL_SECONDS, Api, fails_with
-from testutil.varved import VARVED, Varved
+from testutil.varved import VARVE, VARVED, Varved
 from testutil.vectors import random_vectors
 
 DIMENSION = 8
@@ -275,6 +275,39 @@ def test_keep_deletes_the_oldest_of_the_same_kind(varved):
         assert names(api)[:2] == ["all-2", "all-3"]
 
 
+def test_every_verb_of_the_command_line_tells_what_it_did(varved):
+    with Api(varved.address) as api:
+        fill(api, "a", 10)
+        fill(api, "b", 5)
+    made = varved.json("snapshot", "create", "s")
+    assert (made["name"], made["only_namespace"], made["bytes"] > 0) == ("s", "", True)
+    assert made["namespaces"] == [
+        {"namespace": "a", "sequence": 1},
+        {"namespace": "b", "sequence": 1},
+    ]
+    assert "snapshot of-a of 1 namespace, " in varved.run(
+        *("snapshot", "create", "of-a", "--namespace", "a")
+    ).stdout
+    listed = varved.json("snapshot", "list")["snapshots"]
+    assert [one["name"] for one in listed] == ["s", "of-a"]
+    head, *lines = varved.run("snapshot", "list").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["s", "of-a"] and "NAMESPACES" in head
+    found = varved.json("snapshot", "verify", "s")
+    assert (found["clean"], found["records"]) == (True, 15 * BATCH_ROWS)
+    assert "clean: 2 namespaces, 300 records" in varved.run("snapshot", "verify", "s").stdout
+    # One namespace need not be named.
+    done = varved.json("snapshot", "restore", "of-a", "--as", "c")
+    assert done == {"restored": "c", "sequence": 1}
+    done = varved.run("snapshot", "restore", "s", "--namespace", "b", "--as", "d")
+    assert "restored namespace d as of commit 1" in done.stdout
+    assert varved.json("snapshot", "delete", "s") == {"deleted": "s"}
+    assert "deleted snapshot of-a" in varved.run("snapshot", "delete", "of-a").stdout
+    assert varved.json("snapshot", "list") == {"snapshots": []}
+    with Api(varved.address) as api:
+        assert_holds(api, "c", 10)
+        assert_holds(api, "d", 5)
+
+
 def test_a_server_starts_on_a_copy_of_a_snapshot(varved, tmp_path):
     with Api(varved.address) as api:
         fill(api, "a", 120)
@@ -411,6 +444,17 @@ def test_adopt_makes_a_directory_out_of_a_snapshot(varved, tmp_path):
     adopt(Varved(folder), varved.directory / "data/snapshots/s")
     with Varved(folder) as server, Api(server.address) as api:
         assert_holds(api, "a", 20)
+
+
+def test_adopt_takes_what_build_index_made_without_building_it_again(target, tmp_path):
+    np.save(tmp_path / "v.npy", vectors_of(120))
+    command = [VARVE, "build-index", tmp_path / "built", "--input", tmp_path / "v.npy"]
+    subprocess.run(command, check=True, capture_output=True, timeout=CALL_SECONDS)
+    adopt(target, tmp_path / "built", "--as", "adopted")
+    with target, Api(target.address) as api:
+        (segment,) = api.segments("adopted")
+        assert segment.file_bytes and segment.indexed_rows == segment.rows == 2400
+        assert_holds(api, "adopted", 120)
 
 
 def test_adopt_refuses_and_changes_nothing(source, target, tmp_path):

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "clients/cli/input/vector_file.h"
 #include "clients/cli/testing/files.h"
 
 namespace varve::cli {
@@ -119,6 +120,9 @@ TEST(Hdf5FileTest, ChunkedAndBigEndianDatasetsAreReadButDoNotLieInOnePiece) {
     std::string rows;
     ASSERT_TRUE(dataset->Read(3, 2, &rows).ok());
     EXPECT_EQ(rows, BytesOf<float>({9, 10, 11, 12, 13, 14}));
+    const auto mapped = VectorFile::Open(path, std::nullopt);
+    EXPECT_THAT(std::string(mapped.status().message()),
+                HasSubstr("is in chunks, compressed or not little-endian"));
   }
 }
 
@@ -138,6 +142,24 @@ TEST(Hdf5FileTest, WhatIsNoTableOfNumbersIsRefusedByName) {
   ExpectRefused(path, "train", kInvalid, "has 0 columns");
   ExpectRefused(WriteTestFile("text.hdf5", "no HDF5"), "train", kInvalid, "is not an HDF5 file");
   ExpectRefused(FreshPath("none.hdf5"), "train", absl::StatusCode::kNotFound, "no such file");
+}
+
+TEST(Hdf5FileTest, ChunksThatWouldTakeMuchMemoryAreRefused) {
+  const std::string path = FreshPath("chunks.hdf5");
+  const Hdf5Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), H5Fclose);
+  const hsize_t extent[] = {1'000'000, 100}, chunk[] = {1'000'000, 50};
+  const Hdf5Handle space(H5Screate_simple(2, extent, nullptr), H5Sclose);
+  const Hdf5Handle list(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  H5Pset_chunk(list.get(), 2, chunk);
+  {
+    const Hdf5Handle dataset(H5Dcreate2(file.get(), "train", H5T_IEEE_F32LE, space.get(),
+                                        H5P_DEFAULT, list.get(), H5P_DEFAULT),
+                             H5Dclose);
+    ASSERT_TRUE(dataset.valid());
+    H5Fflush(file.get(), H5F_SCOPE_GLOBAL);
+  }
+  ExpectRefused(path, "train", absl::StatusCode::kInvalidArgument,
+                "is in chunks of 1000000 x 50, wanted rows whose chunks have at most 256 MiB");
 }
 
 TEST(Hdf5FileTest, AFileThatIsCutShortIsRefusedOrFailsToRead) {

@@ -86,7 +86,7 @@ absl::Status RunList(Session& session) {
     session.PrintJson({{"snapshots", std::move(snapshots)}});
     return absl::OkStatus();
   }
-  Table table({"name", "made", "of", "namespaces", "size"});
+  Table table({"NAME", "MADE", "OF", "NAMESPACES", "SIZE"});
   for (const Snapshot& snapshot : all) {
     table.Add({snapshot.name, TimeText(snapshot.create_time),
                snapshot.only_namespace.empty() ? "all" : snapshot.only_namespace,
@@ -110,8 +110,9 @@ absl::Status RunVerify(const std::string& name, Session& session) {
     for (const std::string& what : report.record_damage) {
       session.out() << "RECORDS  " << what << "\n";
     }
-    for (const std::string& what : report.index_damage)
+    for (const std::string& what : report.index_damage) {
       session.out() << "INDEX    " << what << "\n";
+    }
     session.out() << (report.clean() ? "clean: " : "DAMAGED: ") << Thousands(report.namespaces)
                   << " namespaces, " << Thousands(report.records) << " records, "
                   << Thousands(report.segments) << " segments\n";

@@ -47,6 +47,38 @@ absl::StatusOr<Response> Call(Channel& channel, const CallOptions& options, Stub
   return response;
 }
 
+// What one call under way needs; ends when its answer is there.
+template <typename Request, typename Response>
+struct AsyncCall {
+  AsyncCall(Channel* channel, absl::Time deadline, Request asked)
+      : context(channel, deadline), request(std::move(asked)) {}
+
+  CallContext context;
+  const Request request;
+  Response response;
+};
+
+// Begins a unary call: `start` is the stub's method, `read` makes the result of the response. `done` gets
+// that, or the error, once nothing is left of the call; the client waits for it before it ends.
+template <typename Response, typename Request, typename Start, typename Read, typename Result>
+void CallAsync(Channel* channel, const CallOptions& options, absl::StatusOr<Request> request,
+               Start start, Read read, Done<Result> done) {
+  if (!request.ok()) return done(request.status());
+  auto call = std::make_shared<AsyncCall<Request, Response>>(channel, channel->Deadline(options),
+                                                             *std::move(request));
+  auto* const under_way = call.get();
+  channel->BeginAsync();
+  start(under_way->context.get(), &under_way->request, &under_way->response,
+        [channel, call = std::move(call), read,
+         done = std::move(done)](const grpc::Status& status) mutable {
+          absl::StatusOr<Result> result =
+              status.ok() ? read(std::move(call->response)) : channel->ToAbsl(status);
+          call.reset();
+          done(std::move(result));
+          channel->EndAsync();
+        });
+}
+
 absl::Status CheckTarget(std::string_view target) {
   const size_t colon = target.rfind(':');
   if (colon != 0 && colon != std::string_view::npos) {
@@ -112,14 +144,23 @@ absl::StatusOr<SearchBatchResult> SearchPart(Channel& channel, std::string_view 
   return CheckedResult(std::move(response), queries.rows);
 }
 
-absl::StatusOr<SearchResult> SearchOne(Channel& channel, std::string_view name_space,
-                                       const SearchOptions& options, const CallOptions& call,
-                                       v1::SearchRequest request) {
+absl::StatusOr<v1::SearchRequest> SearchRequestOf(std::string_view name_space,
+                                                  const TensorView& query,
+                                                  const SearchOptions& options) {
+  VARVE_RETURN_IF_ERROR(CheckTensor(query));
+  if (query.rows == 0) return absl::InvalidArgumentError("the query has no vector");
+  v1::SearchRequest request;
   request.set_namespace_(std::string(name_space));
   ToWire(options, request.mutable_options());
-  VARVE_ASSIGN_OR_RETURN(
-      v1::SearchResponse response,
-      Call(channel, call, channel.query(), &v1::QueryService::Stub::Search, request));
+  ToWire(query, request.mutable_query());
+  if (query.rows == 1) {
+    request.mutable_query()->clear_shape();
+    request.mutable_query()->add_shape(query.columns);
+  }
+  return request;
+}
+
+absl::StatusOr<SearchResult> SearchResultOf(v1::SearchResponse response) {
   SearchResult result{.hits = {}, .sequence = response.sequence(), .explanation = std::nullopt};
   if (response.has_explanation()) result.explanation = FromWire(response.explanation());
   result.hits.reserve(response.hits_size());
@@ -128,6 +169,33 @@ absl::StatusOr<SearchResult> SearchOne(Channel& channel, std::string_view name_s
     result.hits.push_back(std::move(hit));
   }
   return result;
+}
+
+absl::StatusOr<SearchResult> SearchOne(Channel& channel, const CallOptions& call,
+                                       const v1::SearchRequest& request) {
+  VARVE_ASSIGN_OR_RETURN(
+      v1::SearchResponse response,
+      Call(channel, call, channel.query(), &v1::QueryService::Stub::Search, request));
+  return SearchResultOf(std::move(response));
+}
+
+absl::StatusOr<v1::UpsertRequest> UpsertRequestOf(std::string_view name_space,
+                                                  const RecordsView& records,
+                                                  const WriteOptions& options) {
+  v1::UpsertRequest request;
+  request.set_namespace_(std::string(name_space));
+  VARVE_RETURN_IF_ERROR(ToWire(records, request.mutable_records()));
+  request.set_durability(ToWire(options.durability));
+  request.set_on_error(ToWire(options.on_error));
+  return request;
+}
+
+absl::StatusOr<UpsertResult> UpsertResultOf(const v1::UpsertResponse& response) {
+  return UpsertResult{
+      .sequence = response.sequence(),
+      .records_written = response.records_written(),
+      .superseded_rows = {response.superseded_rows().begin(), response.superseded_rows().end()},
+      .row_errors = FromWire(response.row_errors())};
 }
 
 // An empty filter is every record: nobody means that.
@@ -258,7 +326,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(std::string_view target,
 
 Client::Client(std::shared_ptr<Channel> channel) : channel_(std::move(channel)) {}
 
-Client::~Client() = default;
+Client::~Client() { channel_->WaitForAsync(); }
 
 absl::StatusOr<Namespace> Client::CreateNamespace(const Namespace& spec, const CallOptions& call) {
   v1::CreateNamespaceRequest request;
@@ -317,19 +385,21 @@ absl::Status Client::DeleteNamespace(std::string_view name, const CallOptions& c
 
 absl::StatusOr<UpsertResult> Client::Upsert(std::string_view name_space, const RecordsView& records,
                                             const WriteOptions& options, const CallOptions& call) {
-  v1::UpsertRequest request;
-  request.set_namespace_(std::string(name_space));
-  VARVE_RETURN_IF_ERROR(ToWire(records, request.mutable_records()));
-  request.set_durability(ToWire(options.durability));
-  request.set_on_error(ToWire(options.on_error));
+  VARVE_ASSIGN_OR_RETURN(const v1::UpsertRequest request,
+                         UpsertRequestOf(name_space, records, options));
   VARVE_ASSIGN_OR_RETURN(
       const v1::UpsertResponse response,
       Call(*channel_, call, channel_->ingest(), &v1::IngestService::Stub::Upsert, request));
-  return UpsertResult{
-      .sequence = response.sequence(),
-      .records_written = response.records_written(),
-      .superseded_rows = {response.superseded_rows().begin(), response.superseded_rows().end()},
-      .row_errors = FromWire(response.row_errors())};
+  return UpsertResultOf(response);
+}
+
+void Client::UpsertAsync(std::string_view name_space, const RecordsView& records,
+                         Done<UpsertResult> done, const WriteOptions& options,
+                         const CallOptions& call) {
+  CallAsync<v1::UpsertResponse>(
+      channel_.get(), call, UpsertRequestOf(name_space, records, options),
+      [stub = channel_->ingest().async()](auto... parts) { stub->Upsert(std::move(parts)...); },
+      UpsertResultOf, std::move(done));
 }
 
 absl::StatusOr<DeleteResult> Client::Delete(std::string_view name_space, const IdsView& ids,
@@ -411,15 +481,18 @@ absl::StatusOr<UpdateMetadataResult> Client::UpdateMetadata(std::string_view nam
 
 absl::StatusOr<SearchResult> Client::Search(std::string_view name_space, const TensorView& query,
                                             const SearchOptions& options, const CallOptions& call) {
-  VARVE_RETURN_IF_ERROR(CheckTensor(query));
-  if (query.rows == 0) return absl::InvalidArgumentError("the query has no vector");
-  v1::SearchRequest request;
-  ToWire(query, request.mutable_query());
-  if (query.rows == 1) {
-    request.mutable_query()->clear_shape();
-    request.mutable_query()->add_shape(query.columns);
-  }
-  return SearchOne(*channel_, name_space, options, call, std::move(request));
+  VARVE_ASSIGN_OR_RETURN(const v1::SearchRequest request,
+                         SearchRequestOf(name_space, query, options));
+  return SearchOne(*channel_, call, request);
+}
+
+void Client::SearchAsync(std::string_view name_space, const TensorView& query,
+                         Done<SearchResult> done, const SearchOptions& options,
+                         const CallOptions& call) {
+  CallAsync<v1::SearchResponse>(
+      channel_.get(), call, SearchRequestOf(name_space, query, options),
+      [stub = channel_->query().async()](auto... parts) { stub->Search(std::move(parts)...); },
+      SearchResultOf, std::move(done));
 }
 
 absl::StatusOr<SearchResult> Client::SearchLike(std::string_view name_space,
@@ -430,11 +503,13 @@ absl::StatusOr<SearchResult> Client::SearchLike(std::string_view name_space,
     return absl::InvalidArgumentError("a search by examples needs a positive one at least");
   }
   v1::SearchRequest request;
+  request.set_namespace_(std::string(name_space));
+  ToWire(options, request.mutable_options());
   ToWire(examples.positive, request.mutable_examples()->mutable_positive());
   if (Size(examples.negative) > 0) {
     ToWire(examples.negative, request.mutable_examples()->mutable_negative());
   }
-  return SearchOne(*channel_, name_space, options, call, std::move(request));
+  return SearchOne(*channel_, call, request);
 }
 
 absl::StatusOr<SearchBatchResult> Client::SearchBatch(std::string_view name_space,

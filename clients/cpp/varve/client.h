@@ -22,6 +22,12 @@
 
 namespace varve::client {
 
+// What is called with the outcome of an asynchronous call: once, on a thread of gRPC's, or in the call
+// itself if the client refuses what it was given. It must be brief, and neither make a call that waits nor
+// end the client.
+template <typename Result>
+using Done = std::function<void(absl::StatusOr<Result>)>;
+
 namespace internal {
 class Channel;
 }  // namespace internal
@@ -283,6 +289,7 @@ class Client {
   static absl::StatusOr<std::unique_ptr<Client>> Connect(std::string_view target,
                                                          const ClientOptions& options = {});
   // No call may be under way.
+  // Waits for the outcomes of asynchronous calls: CancelAll() ends them at once.
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -307,6 +314,10 @@ class Client {
   absl::StatusOr<UpsertResult> Upsert(std::string_view name_space, const RecordsView& records,
                                       const WriteOptions& options = {},
                                       const CallOptions& call = {});
+  // Returns when the request is copied. For many records IngestWriter is quicker, which tells of each
+  // batch by a callback too.
+  void UpsertAsync(std::string_view name_space, const RecordsView& records, Done<UpsertResult> done,
+                   const WriteOptions& options = {}, const CallOptions& call = {});
   // Deletes records; ids that do not exist are passed over. Long lists go in several commits.
   absl::StatusOr<DeleteResult> Delete(std::string_view name_space, const IdsView& ids,
                                       Durability durability = Durability::kApplied,
@@ -334,6 +345,9 @@ class Client {
   absl::StatusOr<SearchResult> Search(std::string_view name_space, const TensorView& query,
                                       const SearchOptions& options = {},
                                       const CallOptions& call = {});
+  // Returns when the query is copied: many searches may be under way at a time, without a thread for each.
+  void SearchAsync(std::string_view name_space, const TensorView& query, Done<SearchResult> done,
+                   const SearchOptions& options = {}, const CallOptions& call = {});
   // Searches by records that exist. NotFound: one of them does not. Not for fields of several
   // vectors.
   absl::StatusOr<SearchResult> SearchLike(std::string_view name_space, const ExamplesView& examples,

@@ -6,7 +6,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <fstream>
+#include <future>
+#include <memory>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -495,6 +498,74 @@ TEST_F(ClientTest, StatsAreOfTheServerAndOfANamespaceThatIsNamed) {
   const auto one = client_->Stats("a");
   ASSERT_TRUE(one.ok() && one->of_namespace.has_value());
   EXPECT_EQ(one->of_namespace->records, 10);
+}
+
+// Outcomes of asynchronous calls, in any order, as futures.
+template <typename Result>
+struct Promised {
+  std::shared_ptr<std::promise<absl::StatusOr<Result>>> promise =
+      std::make_shared<std::promise<absl::StatusOr<Result>>>();
+  std::future<absl::StatusOr<Result>> future = promise->get_future();
+
+  Done<Result> done() {
+    return [promise = promise](absl::StatusOr<Result> result) {
+      promise->set_value(std::move(result));
+    };
+  }
+};
+
+TEST_F(ClientTest, ManyAsynchronousCallsAreUnderWayAtATime) {
+  ASSERT_TRUE(Fill(*client_, "a", 100).ok());
+  std::vector<Promised<SearchResult>> searches(100);
+  for (size_t i = 0; i < searches.size(); ++i) {
+    const std::vector<float> query(2, static_cast<float>(i));  // gone before the answer comes
+    client_->SearchAsync("a", View(query, 2), searches[i].done(), {.k = 1});
+  }
+  for (size_t i = 0; i < searches.size(); ++i) {
+    const auto found = searches[i].future.get();
+    ASSERT_TRUE(found.ok()) << found.status();
+    ASSERT_EQ(found->hits.size(), 1);
+    EXPECT_EQ(std::get<uint64_t>(found->hits[0].id), i);
+  }
+  Promised<UpsertResult> upsert;
+  client_->UpsertAsync("a",
+                       {.ids = absl::MakeConstSpan(std::vector<uint64_t>{500}),
+                        .vectors = View(std::vector<float>{1, 2}, 2)},
+                       upsert.done());
+  const auto written = upsert.future.get();
+  ASSERT_TRUE(written.ok()) << written.status();
+  EXPECT_EQ(written->records_written, 1);
+  EXPECT_EQ(client_->Count("a")->count, 101);
+}
+
+TEST_F(ClientTest, AnAsynchronousCallThatFailsSaysWhy) {
+  const std::vector<float> query = {1, 2};
+  Promised<SearchResult> missing, wrong, cancelled;
+  client_->SearchAsync("none", View(query, 2), missing.done());
+  EXPECT_EQ(missing.future.get().status().code(), absl::StatusCode::kNotFound);
+  client_->SearchAsync("none", {}, wrong.done());
+  EXPECT_EQ(wrong.future.get().status().code(), absl::StatusCode::kInvalidArgument);
+  client_->CancelAll();
+  client_->SearchAsync("none", View(query, 2), cancelled.done());
+  EXPECT_EQ(cancelled.future.get().status().code(), absl::StatusCode::kCancelled);
+}
+
+TEST_F(ClientTest, AClientThatEndsWaitsForItsAsynchronousCalls) {
+  ASSERT_TRUE(Fill(*client_, "a", 10).ok());
+  const std::vector<float> query = {3, 3};
+  for (int i = 0; i < 50; ++i) {
+    auto client = *Client::Connect(server_.target());
+    std::vector<Promised<SearchResult>> searches(5);
+    for (auto& search : searches) client->SearchAsync("a", View(query, 2), search.done());
+    const bool cancel = i % 2 == 1;
+    if (cancel) client->CancelAll();
+    client.reset();
+    for (auto& search : searches) {
+      ASSERT_EQ(search.future.wait_for(std::chrono::seconds(0)), std::future_status::ready);
+      const auto found = search.future.get();
+      EXPECT_TRUE(found.ok() || (cancel && absl::IsCancelled(found.status()))) << found.status();
+    }
+  }
 }
 
 TEST_F(ClientTest, NothingGoesAfterCancelAll) {

@@ -74,6 +74,22 @@ bool Channel::cancelled() const {
   return cancelled_;
 }
 
+void Channel::BeginAsync() {
+  MutexLock lock(&mu_);
+  ++async_calls_;
+}
+
+// Under the lock to the end: whoever waits destroys the channel next.
+void Channel::EndAsync() {
+  MutexLock lock(&mu_);
+  if (--async_calls_ == 0) no_async_calls_.SignalAll();
+}
+
+void Channel::WaitForAsync() {
+  MutexLock lock(&mu_);
+  while (async_calls_ > 0) no_async_calls_.Wait(&mu_);
+}
+
 // gRPC gets on with connecting only while a thread waits for this channel (else it looks every five
 // seconds), and that wait cannot be interrupted: hence no condition variable.
 void Channel::Pause(absl::Duration at_most, const std::function<bool()>& stop) {

@@ -50,6 +50,11 @@ class Channel {
   // or when `stop` says so (it is asked ten times a second).
   void Pause(absl::Duration at_most, const std::function<bool()>& stop);
 
+  // Asynchronous calls under way: gRPC cannot end a channel on the thread that calls back.
+  void BeginAsync() ABSL_LOCKS_EXCLUDED(mu_);
+  void EndAsync() ABSL_LOCKS_EXCLUDED(mu_);
+  void WaitForAsync() ABSL_LOCKS_EXCLUDED(mu_);
+
   // Runs `hook` when CancelAll is called (now, if it has been), once at most, and not after the
   // OnCancel is gone. The hook runs under the channel's lock: it must be brief and not come back
   // here.
@@ -77,6 +82,8 @@ class Channel {
 
   mutable Mutex mu_;
   bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
+  size_t async_calls_ ABSL_GUARDED_BY(mu_) = 0;
+  CondVar no_async_calls_;
   std::list<std::function<void()>> cancel_hooks_ ABSL_GUARDED_BY(mu_);
 };
 
