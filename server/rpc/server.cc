@@ -213,6 +213,7 @@ class ServerImpl final : public Server {
     const absl::Time deadline = begin + drain_;
     grpc_->GetHealthCheckService()->SetServingStatus(false);
     calls_.Drain();
+    gate_.Drain();
     // gRPC goes on answering meanwhile: health checks see NOT_SERVING, late calls a clear refusal.
     drained_ = calls_.WaitUntilIdle(deadline);
     absl::SleepFor(std::min(deadline, begin + kLameDuck) - absl::Now());

@@ -66,6 +66,11 @@ void WriteGate::SetLimits(const WriteLimits& limits) {
   disk_seen_ = absl::InfinitePast();
 }
 
+void WriteGate::Drain() {
+  MutexLock lock(&mu_);
+  draining_ = true;
+}
+
 size_t WriteGate::waiting() const {
   MutexLock lock(&mu_);
   return waiters_.size();
@@ -109,6 +114,11 @@ WriteGate::Verdict WriteGate::JudgeLocked(absl::Time since, absl::Time now, absl
   *why = CheckDiskLocked(now);
   if (!why->ok()) return Verdict::kRefuse;
   if (MemoryShortLocked(now)) {
+    if (draining_) {
+      *why = absl::UnavailableError(
+          "the server is shutting down, and its memory is used up: send it again when it is back");
+      return Verdict::kRefuse;
+    }
     if (now - since < patience_) return Verdict::kWait;
     *why = WithRetryAfter(
         absl::ResourceExhaustedError(StrCat(
@@ -118,7 +128,8 @@ WriteGate::Verdict WriteGate::JudgeLocked(absl::Time since, absl::Time now, absl
         kRetryMemory);
     return Verdict::kRefuse;
   }
-  return limits_.bytes_per_second > 0 && now < paid_ ? Verdict::kWait : Verdict::kPass;
+  return limits_.bytes_per_second > 0 && now < paid_ && !draining_ ? Verdict::kWait
+                                                                   : Verdict::kPass;
 }
 
 absl::Status WriteGate::CheckDiskLocked(absl::Time now) {

@@ -58,6 +58,9 @@ class WriteGate {
 
   void SetLimits(const WriteLimits& limits) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // The server is to stop: from now on nobody waits. Who would have to for memory is Unavailable.
+  void Drain() ABSL_LOCKS_EXCLUDED(mu_);
+
   // Writes that wait.
   size_t waiting() const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -71,7 +74,7 @@ class WriteGate {
   void Watch() ABSL_LOCKS_EXCLUDED(mu_);
   // Lets pass, or refuses, those who need not wait any longer.
   void ServeLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Whether a write may pass now; nullopt: not yet.
+  // Whether a write that came at `since` may pass now; if it is refused, why.
   enum class Verdict { kPass, kWait, kRefuse };
   Verdict JudgeLocked(absl::Time since, absl::Time now, absl::Status* why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -86,6 +89,7 @@ class WriteGate {
   CondVar changed_;
   WriteLimits limits_ ABSL_GUARDED_BY(mu_);
   std::deque<Waiter> waiters_ ABSL_GUARDED_BY(mu_);
+  bool draining_ ABSL_GUARDED_BY(mu_) = false;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   // What was seen last, and when.
   uint64_t memory_used_ ABSL_GUARDED_BY(mu_) = 0;

@@ -153,6 +153,20 @@ TEST_F(WriteGateTest, ALimitThatIsRaisedLetsThePatientPass) {
   EXPECT_TRUE(last().ok());
 }
 
+TEST_F(WriteGateTest, WhenTheServerStopsNobodyWaits) {
+  memory_ = 150 * kMiB;
+  Open({.memory_bytes = 100 * kMiB, .bytes_per_second = 1});
+  Enter(1);
+  gate_->Drain();
+  Await(1);
+  EXPECT_TRUE(absl::IsUnavailable(last())) << last();
+  memory_ = 0;
+  absl::SleepFor(absl::Milliseconds(20));
+  Enter(2, 100 * kMiB), Enter(3);
+  EXPECT_EQ(outcomes(), 3u) << "a rate is no reason to wait any more";
+  EXPECT_TRUE(last().ok());
+}
+
 TEST_F(WriteGateTest, AGateThatGoesAwayForgetsWhoWaits) {
   memory_ = 150 * kMiB;
   Open({.memory_bytes = 100 * kMiB});

@@ -28,6 +28,16 @@ struct BuildIndexOptions {
       .name_space = "vectors", .producer = "build-index", .goes_on = true, .wait_indexed = true};
 };
 
+// Rows that wait to be linked take memory: of a file of any size, no more than two segments of them.
+client::IndexOptions IndexOf(const BuildIndexOptions& options) {
+  constexpr uint32_t kSegmentRows = 50'000;  // by default
+  client::IndexOptions index = options.index;
+  if (!index.max_unindexed_rows) {
+    index.max_unindexed_rows = 2 * index.segment_size_threshold.value_or(kSegmentRows);
+  }
+  return index;
+}
+
 absl::StatusOr<client::VectorField> FieldOf(const BuildIndexOptions& options) {
   const IngestInput& input = options.ingest.input;
   VARVE_ASSIGN_OR_RETURN(const VectorFile file, VectorFile::Open(input.input, input.dimension));
@@ -35,7 +45,7 @@ absl::StatusOr<client::VectorField> FieldOf(const BuildIndexOptions& options) {
                              .dimension = static_cast<uint32_t>(file.dimension()),
                              .metric = options.metric,
                              .element_type = options.element_type.value_or(file.dtype()),
-                             .index = options.index,
+                             .index = IndexOf(options),
                              .multi_vector = !input.offsets.empty()};
 }
 
