@@ -41,7 +41,7 @@ struct Options {
   size_t disk_reserve_bytes = 0;
   // Of all clients together; 0: no limit. So are the next ones, where they do not say otherwise.
   size_t max_ingest_bytes_per_second = 0;
-  size_t max_streams = 1024;  // of ingest, at a time
+  size_t max_streams = 10'000;  // of ingest, at a time
   uint32_t max_k = 10'000;
   uint32_t max_ef = 10'000;
   size_t max_namespaces = 100'000;
