@@ -3,6 +3,7 @@
 package varve
 
 import (
+	"context"
 	"encoding/binary"
 	"math"
 	"time"
@@ -18,8 +19,9 @@ import (
 // maxReceiveBytes is what one answer of the server may have.
 const maxReceiveBytes = 64 << 20
 
-// Dial returns a connection to the server at `address` ("127.0.0.1:7780"), without encryption. It connects
-// when the first call needs it and, after a break, again by itself; Close it when done.
+// Dial returns a connection to the server at `address` ("127.0.0.1:7780"). It connects when the first call
+// needs it and, after a break, again by itself; Close it when done. Without grpc.WithTransportCredentials
+// among the options it is not encrypted.
 //
 // An error is an address that cannot be understood. That no server is there is told by the calls.
 func Dial(address string, options ...grpc.DialOption) (*grpc.ClientConn, error) {
@@ -38,6 +40,21 @@ func Dial(address string, options ...grpc.DialOption) (*grpc.ClientConn, error) 
 	}
 	return grpc.NewClient(address, append(defaults, options...)...)
 }
+
+// APIKey is an option of Dial: the key goes with every call, for servers that ask for one. On a connection
+// that is not encrypted everybody on the way to the server can read it.
+func APIKey(key string) grpc.DialOption {
+	return grpc.WithPerRPCCredentials(apiKey{key})
+}
+
+type apiKey struct{ key string }
+
+func (k apiKey) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer " + k.key}, nil
+}
+
+// RequireTransportSecurity is false for servers on loopback, or behind something that encrypts.
+func (apiKey) RequireTransportSecurity() bool { return false }
 
 // Floats packs float32 values, row by row, into a tensor of this shape: (rows, dimension) for a batch of
 // vectors, (dimension) for one. The server refuses a shape that the values do not fill.

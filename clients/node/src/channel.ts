@@ -1,4 +1,4 @@
-import { Client, type ClientDuplexStream, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
+import { type ChannelCredentials, Client, type ClientDuplexStream, Metadata, type ServiceError } from "@grpc/grpc-js";
 import type { varve } from "../generated/varve.js";
 import { codeName, invalid, VarveError } from "./errors.js";
 import { type Method, methods } from "./methods.js";
@@ -15,6 +15,9 @@ export interface CallOptions {
 export interface ChannelOptions {
   timeout: number;
   maxReceiveBytes: number;
+  credentials: ChannelCredentials;
+  /** The metadata of that name, of every call. */
+  authorization: string | undefined;
 }
 
 export type IngestStream = ClientDuplexStream<Buffer, varve.v1.IngestResponse>;
@@ -33,6 +36,7 @@ interface Cancellable {
 export class Channel {
   readonly #client: Client;
   readonly #timeout: number;
+  readonly #authorization: string | undefined;
   readonly #cancels = new Set<() => void>();
   #closed = false;
 
@@ -41,7 +45,8 @@ export class Channel {
     options: ChannelOptions,
   ) {
     this.#timeout = options.timeout;
-    this.#client = new Client(address, credentials.createInsecure(), {
+    this.#authorization = options.authorization;
+    this.#client = new Client(address, options.credentials, {
       "grpc.max_receive_message_length": options.maxReceiveBytes,
       // A peer that is gone without a word (a cut cable, a frozen process) is noticed within 30 seconds.
       "grpc.keepalive_time_ms": 20_000,
@@ -72,7 +77,7 @@ export class Channel {
         method.encode,
         method.decode,
         request,
-        new Metadata(),
+        this.#metadata(),
         { deadline: deadlineOf(timeout) },
         (error, response) => {
           release();
@@ -96,7 +101,7 @@ export class Channel {
       method.encode,
       method.decode,
       request,
-      new Metadata(),
+      this.#metadata(),
       { deadline: deadlineOf(timeout) },
     );
     call.on("error", () => {}); // also one that comes after the loop was left
@@ -143,7 +148,8 @@ export class Channel {
 
   /** A stream of encoded IngestRequests. Whoever opens it listens to its errors and cancels it. */
   ingest(): IngestStream {
-    return this.#client.makeBidiStreamRequest(methods.ingest.path, (bytes: Buffer) => bytes, methods.ingest.decode);
+    const { path, decode } = methods.ingest;
+    return this.#client.makeBidiStreamRequest(path, (bytes: Buffer) => bytes, decode, this.#metadata());
   }
 
   /** Waits for so many milliseconds, less when the channel is closed or the signal says so. */
@@ -181,6 +187,12 @@ export class Channel {
     this.#closed = true;
     for (const cancel of [...this.#cancels]) cancel();
     this.#client.close();
+  }
+
+  #metadata(): Metadata {
+    const metadata = new Metadata();
+    if (this.#authorization !== undefined) metadata.set("authorization", this.#authorization);
+    return metadata;
   }
 
   #check(signal?: AbortSignal): void {

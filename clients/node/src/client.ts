@@ -7,6 +7,7 @@ import {
   statsFromWire,
 } from "./admin.js";
 import { type CallOptions, Channel, checkedTimeout } from "./channel.js";
+import { authorization, channelCredentials, type TlsOptions } from "./credentials.js";
 import { invalid } from "./errors.js";
 import { type Method, methods } from "./methods.js";
 import { Namespace } from "./namespace.js";
@@ -17,6 +18,13 @@ export interface ClientOptions {
   timeout?: number;
   /** Larger answers fail with RESOURCE_EXHAUSTED; 64 MiB. */
   maxReceiveBytes?: number;
+  /** Encrypts the connection. True: the authorities that Node trusts vouch for the server. */
+  tls?: boolean | TlsOptions;
+  /**
+   * Goes with every call, for servers that ask for one; the environment's VARVE_API_KEY if not given, none if empty.
+   * Without `tls` everybody on the way to the server can read it.
+   */
+  apiKey?: string;
 }
 
 export interface CreateSnapshotOptions extends CallOptions {
@@ -43,9 +51,24 @@ const NAMESPACES_PER_PAGE = 1_000;
 export class Client {
   readonly #channel: Channel;
 
-  /** `address` is "host:port". INVALID_ARGUMENT when it is not. */
-  constructor(address: string, { timeout = 60_000, maxReceiveBytes = 64 << 20 }: ClientOptions = {}) {
-    this.#channel = new Channel(checkedAddress(address), { timeout: checkedTimeout(timeout), maxReceiveBytes });
+  /**
+   * `address` is "host:port". INVALID_ARGUMENT when it is not, or when a certificate or key cannot be read or used.
+   */
+  constructor(
+    address: string,
+    {
+      timeout = 60_000,
+      maxReceiveBytes = 64 << 20,
+      tls = false,
+      apiKey = process.env.VARVE_API_KEY ?? "",
+    }: ClientOptions = {},
+  ) {
+    this.#channel = new Channel(checkedAddress(address), {
+      timeout: checkedTimeout(timeout),
+      maxReceiveBytes,
+      credentials: channelCredentials(tls),
+      authorization: authorization(apiKey),
+    });
   }
 
   /** A handle of the namespace of this name; asks nothing of the server. */

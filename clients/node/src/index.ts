@@ -1,6 +1,7 @@
 export type { IndexingProgress, NamespaceStats, Segment, Snapshot, SnapshotReport, Stats } from "./admin.js";
 export type { CallOptions } from "./channel.js";
 export { Client, type ClientOptions, type CreateSnapshotOptions, type RestoreSnapshotOptions } from "./client.js";
+export type { Pem, TlsOptions } from "./credentials.js";
 export { type Code, VarveError } from "./errors.js";
 export type { Comparison, Filter, FilterObject, FilterValue } from "./filter.js";
 export type { Id, Ids, ReadIds } from "./ids.js";

@@ -11,6 +11,7 @@ Arrays go over the wire as they lie in memory, whole batches at a time, and come
 """
 
 from varve._arrays import Ragged
+from varve._credentials import Tls
 from varve._operations import Diversity
 from varve._pipeline import Chunk, Document, PipelineError, PipelineResult, pipeline
 from varve.client import Client, Namespace
@@ -86,6 +87,7 @@ __all__ = [
     "ServerStats",
     "Snapshot",
     "SnapshotReport",
+    "Tls",
     "Unauthenticated",
     "Unavailable",
     "UpdateResult",

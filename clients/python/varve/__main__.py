@@ -11,6 +11,7 @@ from typing import Any, Optional
 
 import varve
 import varve.io
+from varve._credentials import read_api_key
 from varve.io._values import parse_time
 
 _SPANS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -21,7 +22,7 @@ def main(arguments: Optional[list[str]] = None) -> int:
     """Runs a command; returns the exit code: 0, 1 after an error, 130 when interrupted."""
     options = _parser().parse_args(arguments)
     try:
-        with varve.Client(options.server) as client:
+        with _connect(options) as client:
             options.run(client, options)
     except (varve.Error, OSError, ImportError) as error:
         print(f"varve: {error}", file=sys.stderr)
@@ -32,6 +33,13 @@ def main(arguments: Optional[list[str]] = None) -> int:
         _say_how_to_go_on(options)
         return 130
     return 0
+
+
+def _connect(options: argparse.Namespace) -> varve.Client:
+    files = varve.Tls(ca=options.tls_ca, cert=options.tls_cert, key=options.tls_key)
+    tls = options.tls or files != varve.Tls()
+    api_key = None if options.api_key_file is None else read_api_key(options.api_key_file)
+    return varve.Client(options.server, api_key=api_key, tls=files if tls else None)
 
 
 def _say_how_to_go_on(options: argparse.Namespace) -> None:
@@ -56,6 +64,7 @@ def _add_common(command: argparse.ArgumentParser) -> None:
         default=os.environ.get("VARVE_SERVER", "127.0.0.1:7780"),
         help="address of the server (%(default)s, or VARVE_SERVER)",
     )
+    _add_security(command)
     command.add_argument(
         "--metadata",
         metavar="COLUMNS",
@@ -64,6 +73,27 @@ def _add_common(command: argparse.ArgumentParser) -> None:
         help="columns of metadata, with commas between; all (the default) or none",
     )
     command.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def _add_security(command: argparse.ArgumentParser) -> None:
+    """As `varve` has them. Each of --tls... asks for an encrypted connection."""
+    command.add_argument(
+        "--tls",
+        action="store_true",
+        default=os.environ.get("VARVE_TLS", "").lower() in ("1", "true", "yes", "on"),
+        help="encrypt the connection (or VARVE_TLS=1)",
+    )
+    command.add_argument(
+        "--tls-ca",
+        metavar="FILE",
+        default=os.environ.get("VARVE_TLS_CA"),
+        help="encrypt; the server's certificate is signed by one of these authorities (PEM; or VARVE_TLS_CA)",
+    )
+    command.add_argument("--tls-cert", metavar="FILE", help="encrypt; show this certificate to the server (PEM)")
+    command.add_argument("--tls-key", metavar="FILE", help="the private key of --tls-cert (PEM)")
+    command.add_argument(
+        "--api-key-file", metavar="FILE", help="file with the API key; without it the key is $VARVE_API_KEY"
+    )
 
 
 def _add_import(commands: Any) -> None:

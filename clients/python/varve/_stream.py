@@ -12,6 +12,7 @@ from typing import Any, Optional
 import grpc
 
 from varve import _wire, errors
+from varve._channel import Channel
 from varve._retry import Retry
 from varve.v1 import ingest_service_pb2 as ingest
 
@@ -53,7 +54,7 @@ class ResumableStream:
 
     def __init__(
         self,
-        channel: grpc.Channel,
+        channel: Channel,
         opening: ingest.IngestOpen,
         repeats: bool,
         give_up_after: float,

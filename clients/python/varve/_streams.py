@@ -9,6 +9,7 @@ from typing import Optional, Union
 import grpc
 
 from varve import _operations, errors
+from varve._channel import Channel
 from varve._retry import Retry
 from varve.filters import Filter, to_filter
 from varve.progress import Progress
@@ -38,7 +39,7 @@ def scan_request(
 
 
 def scan(
-    channel: grpc.Channel,
+    channel: Channel,
     namespace: str,
     *,
     filter: Optional[Filter] = None,
@@ -88,7 +89,7 @@ def retry_pause(retry: Retry, error: errors.Error) -> float:
     return pause
 
 
-def watch_indexing(channel: grpc.Channel, namespace: str) -> Iterator[IndexingProgress]:
+def watch_indexing(channel: Channel, namespace: str) -> Iterator[IndexingProgress]:
     call = channel.unary_stream(
         WATCH,
         request_serializer=admin.WatchIndexingRequest.SerializeToString,
@@ -111,7 +112,7 @@ def indexing_from(answer: admin.WatchIndexingResponse) -> IndexingProgress:
     )
 
 
-def wait_indexed(channel: grpc.Channel, namespace: str, shown: bool) -> None:
+def wait_indexed(channel: Channel, namespace: str, shown: bool) -> None:
     bar: Optional[Progress] = None
     done = 0
     try:

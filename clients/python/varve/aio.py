@@ -14,12 +14,13 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Concatenate, Optional, ParamSpec, TypeVar
+from typing import Any, Concatenate, Optional, ParamSpec, TypeVar, Union
 
 import grpc
 import grpc.aio
 
 from varve import _channel, _operations, _streams, errors
+from varve._credentials import Tls
 from varve._pipeline import pipeline_async as pipeline
 from varve._retry import Retry
 from varve.client import _signed
@@ -65,12 +66,14 @@ class Client:
         address: str = "127.0.0.1:7780",
         *,
         timeout: Optional[float] = _channel.DEFAULT_TIMEOUT,
+        api_key: Optional[str] = None,
+        tls: Union[bool, Tls, None] = None,
     ):
         self.address = _channel.check_address(address)
         self.timeout = _channel.check_timeout(timeout)
-        self._grpc = grpc.aio.insecure_channel(address, _channel.OPTIONS)
+        self._grpc = _channel.connect(address, api_key, tls, grpc.aio)
         # Ingest is threads and queues already: it runs beside the event loop, on a channel of its own.
-        self._blocking_grpc = grpc.insecure_channel(address, _channel.OPTIONS)
+        self._blocking_grpc = _channel.connect(address, api_key, tls)
 
     def namespace(self, name: str) -> "Namespace":
         """A handle of a namespace; asks nothing of the server."""
@@ -266,7 +269,7 @@ class Writer:
     """varve.Writer for asyncio: an async context manager whose add() and finish() are awaited. A task that is
     cancelled in one of them cancels the writer."""
 
-    def __init__(self, channel: grpc.Channel, namespace: str, options: dict[str, Any]):
+    def __init__(self, channel: _channel.Channel, namespace: str, options: dict[str, Any]):
         self._open = functools.partial(BlockingWriter, channel, namespace, **options)
         self._writer: Optional[BlockingWriter] = None
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, Concatenate, Optional, ParamSpec, TypeVar
+from typing import Any, Concatenate, Optional, ParamSpec, TypeVar, Union
 
 import grpc
 
 from varve import _channel, _operations, _streams, errors
+from varve._credentials import Tls
 from varve.ingest import Writer, ingest_all
 from varve.results import IndexingProgress, IngestResult, NamespaceInfo, Records
 
@@ -61,6 +62,10 @@ class Client:
 
     `timeout`: seconds a call may take; None: as long as it takes. Streams (ingest, scan, watch) have none.
 
+    `tls`: True encrypts the connection, and the system's authorities vouch for the server; a Tls says more.
+    `api_key` goes with every call, for servers that ask for one; without it the environment's VARVE_API_KEY,
+    if there is one; "": none. Without `tls` everybody on the way to the server can read it.
+
     Errors are varve.Error and its subclasses, with the server's code and words: Unavailable when it cannot be
     reached, DeadlineExceeded when it takes longer. No call is retried behind your back, save that ingest
     and scan resume.
@@ -71,10 +76,12 @@ class Client:
         address: str = "127.0.0.1:7780",
         *,
         timeout: Optional[float] = _channel.DEFAULT_TIMEOUT,
+        api_key: Optional[str] = None,
+        tls: Union[bool, Tls, None] = None,
     ):
         self.address = _channel.check_address(address)
         self.timeout = _channel.check_timeout(timeout)
-        self._grpc = grpc.insecure_channel(address, _channel.OPTIONS)
+        self._grpc = _channel.connect(address, api_key, tls)
 
     def namespace(self, name: str) -> "Namespace":
         """A handle of a namespace; asks nothing of the server."""

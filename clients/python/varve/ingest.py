@@ -12,10 +12,10 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Optional
 
-import grpc
 import numpy as np
 
 from varve import _arrays, _operations, _values, _wire
+from varve._channel import Channel
 from varve._stream import Batch, ResumableStream
 from varve.errors import Error, FailedPrecondition, InvalidArgument
 from varve.progress import Progress
@@ -192,7 +192,7 @@ class Writer:
 
     def __init__(
         self,
-        channel: grpc.Channel,
+        channel: Channel,
         namespace: str,
         *,
         producer: Optional[str] = None,
@@ -397,7 +397,7 @@ class Writer:
 
 def ingest_all(
     opened: Callable[[Writer], None],
-    channel: grpc.Channel,
+    channel: Channel,
     namespace: str,
     ids: Any,
     vectors: Any = None,

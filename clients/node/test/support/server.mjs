@@ -47,8 +47,9 @@ export async function until(there, what) {
 export class Server {
   port = 0;
 
-  constructor(t) {
+  constructor(t, ...flags) {
     assert.ok(process.env.VARVED, "VARVED must be set");
+    this.flags = flags;
     this.folder = mkdtempSync(join(tmpdir(), "varve-node-test-"));
     t.after(async () => {
       await this.kill();
@@ -60,17 +61,21 @@ export class Server {
     return `127.0.0.1:${this.port}`;
   }
 
+  get log() {
+    return readFileSync(join(this.folder, "varved.log"), "utf8");
+  }
+
   async start() {
     const portFile = join(this.folder, "ports.json");
     rmSync(portFile, { force: true });
     const log = openSync(join(this.folder, "varved.log"), "a");
     const places = ["--data-dir", join(this.folder, "data"), "--port-file", portFile];
     const ports = ["--address", "127.0.0.1", "--port", String(this.port), "--http-port", "0"];
-    this.process = spawn(process.env.VARVED, [...places, ...ports], { stdio: ["ignore", log, log], env: {} });
+    this.process = spawn(process.env.VARVED, [...places, ...ports, ...this.flags], { stdio: ["ignore", log, log], env: {} });
     closeSync(log);
     this.exited = once(this.process, "exit");
     await until(() => existsSync(portFile) || this.process.exitCode !== null, "the server is ready");
-    assert.equal(this.process.exitCode, null, readFileSync(join(this.folder, "varved.log"), "utf8"));
+    assert.equal(this.process.exitCode, null, this.log);
     this.port = JSON.parse(readFileSync(portFile, "utf8")).grpc;
   }
 

@@ -21,6 +21,8 @@ export async function program(signal: AbortSignal): Promise<Hit[]> {
     const ids: BigUint64Array | string[] = page.ids;
     console.log(ids.length, page.token);
   }
+  new Client("db.example:7780", { apiKey: "key", tls: true }).close();
+  new Client("db.example:7780", { tls: { ca: "ca.pem", cert: new Uint8Array(1), key: Buffer.alloc(1) } }).close();
   // @ts-expect-error There is no such metric.
   await client.createNamespace("wrong", { dimension: 2, metric: "manhattan" });
   // @ts-expect-error A dry run is for deletion by filter.
