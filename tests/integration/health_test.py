@@ -63,7 +63,11 @@ def test_the_port_comes_from_the_servers_own_settings(varved, tmp_path):
 
 
 def test_a_server_on_every_address_is_asked_on_loopback(varved):
-    result = health(VARVE_ADDRESS="0.0.0.0", VARVE_HTTP_PORT=str(varved.http_port))
+    result = health(
+        VARVE_ADDRESS="0.0.0.0",
+        VARVE_ALLOW_INSECURE="true",
+        VARVE_HTTP_PORT=str(varved.http_port),
+    )
     assert (result.returncode, result.stderr) == (0, "")
 
 

@@ -10,7 +10,7 @@ import time
 
 import grpc
 
-from testutil.api import Api, failure, numbered, records
+from testutil.api import Api, IngestStream, failure, numbered, opening, records
 from testutil.varved import Varved
 from testutil.vectors import random_vectors
 
@@ -33,6 +33,7 @@ class Greedy(threading.Thread):
         self.acknowledged = 0
         self.refused = 0
         self.error: BaseException | None = None
+        self.open_stream: IngestStream | None = None
 
     def run(self) -> None:
         try:
@@ -42,6 +43,13 @@ class Greedy(threading.Thread):
         except BaseException as error:
             self.error = error
 
+    def leave(self) -> None:
+        """Ends what it waits for: the time is over."""
+        while self.is_alive():
+            if stream := self.open_stream:
+                stream.call.cancel()
+            self.join(0.1)
+
     def keys(self, batch: int) -> range:
         first = (self.number << 32) + batch * ROWS
         return range(first, first + ROWS)
@@ -49,8 +57,10 @@ class Greedy(threading.Thread):
     def stream(self, api: Api) -> None:
         """One stream, until the time is over or the server refuses; resumed by the next."""
         try:
-            with api.open(self.namespace, producer=f"p{self.number}") as stream:
-                sent = self.acknowledged = stream.opened.last_batch
+            with IngestStream(api.ingest, timeout=10 * SECONDS) as stream:
+                self.open_stream = stream
+                stream.send(opening(self.namespace, f"p{self.number}"))
+                sent = self.acknowledged = stream.receive().last_batch
                 while time.monotonic() < self.until:
                     while sent < self.acknowledged + 8:
                         vectors = random_vectors(self.number, ROWS, DIMENSION)
@@ -59,9 +69,9 @@ class Greedy(threading.Thread):
                     self.acknowledged = stream.receive().number
                     if random.random() < 0.2:
                         api.search(self.namespace, vectors[0], k=10)
-                for ack in stream.finish():
-                    self.acknowledged = ack.number
         except grpc.RpcError as error:
+            if time.monotonic() >= self.until:
+                return
             if error.code() not in PATIENT:
                 raise AssertionError(failure(error)) from error
             self.refused += 1
@@ -78,9 +88,11 @@ def test_greedy_clients_stay_within_the_memory_budget_and_lose_nothing(tmp_path)
         for client in clients:
             client.start()
         most = 0
-        while any(client.is_alive() for client in clients):
+        while time.monotonic() < until:
             most = max(most, server.memory_bytes())
             time.sleep(0.05)
+        for client in clients:
+            client.leave()
         assert [client.error for client in clients if client.error] == []
         total = sum(client.acknowledged for client in clients) * ROWS
         print(f"{total} rows, at most {most >> 20} MiB, {sum(c.refused for c in clients)} refusals")
