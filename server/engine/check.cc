@@ -317,9 +317,11 @@ class FieldCheck {
 // One namespace: its records among themselves, and the index of each field beside them.
 class NamespaceCheck {
  public:
+  // What is found once `control` has ended it means nothing.
   NamespaceCheck(const storage::NamespaceEntry& entry, std::string directory,
-                 storage::RecordStore* store, CheckReport* report)
+                 storage::RecordStore* store, const CallControl* control, CheckReport* report)
       : entry_(entry),
+        control_(*control),
         directory_(std::move(directory)),
         store_(*store),
         findings_(entry.name, report) {}
@@ -363,6 +365,7 @@ class NamespaceCheck {
                            {.fields = absl::MakeConstSpan(&number, 1), .metadata = true}));
       storage::StoredRecord record;
       while (true) {
+        VARVE_RETURN_IF_ERROR(control_.Check());
         VARVE_ASSIGN_OR_RETURN(const bool more, cursor->Next(&record));
         if (!more) break;
         if (field == fields_.front()) VARVE_RETURN_IF_ERROR(CheckRecord(record));
@@ -419,6 +422,7 @@ class NamespaceCheck {
   }
 
   const storage::NamespaceEntry entry_;
+  const CallControl& control_;
   const std::string directory_;
   storage::RecordStore& store_;
   Findings findings_;
@@ -443,7 +447,8 @@ void FindDirectoriesLeft(const std::string& segments, const std::set<std::string
 // Checks all namespaces. With `repaired`, gives up what is damaged and adds the names of those
 // whose index is to be made anew.
 absl::StatusOr<CheckReport> Check(const storage::DataDirectory& directory,
-                                  storage::RecordStore* store, std::vector<std::string>* repaired) {
+                                  storage::RecordStore* store, const CallControl& control,
+                                  std::vector<std::string>* repaired) {
   VARVE_ASSIGN_OR_RETURN(const auto entries, store->ListNamespaces());
   CheckReport report;
   std::set<std::string> known;
@@ -452,8 +457,9 @@ absl::StatusOr<CheckReport> Check(const storage::DataDirectory& directory,
       known.insert(name);
     }
     NamespaceCheck check(entry, SegmentDirectory(directory.segments_path(), entry.number), store,
-                         &report);
+                         &control, &report);
     check.Run();
+    VARVE_RETURN_IF_ERROR(control.Check());
     if (repaired == nullptr || !check.NeedsRepair()) continue;
     VARVE_RETURN_IF_ERROR(check.GiveUp());
     repaired->push_back(entry.name);
@@ -467,7 +473,7 @@ absl::StatusOr<CheckReport> OpenAndCheck(const std::string& path,
   VARVE_ASSIGN_OR_RETURN(const auto directory, storage::DataDirectory::OpenExisting(path));
   VARVE_ASSIGN_OR_RETURN(const auto store,
                          storage::RecordStore::Open(directory->records_path(), {}));
-  return Check(*directory, store.get(), repaired);
+  return Check(*directory, store.get(), CallControl(), repaired);
 }
 
 // Opens a namespace, which indexes what no segment stands for, and waits until that is in files.
@@ -484,11 +490,11 @@ absl::StatusOr<CheckReport> CheckDataDirectory(const std::string& path) {
   return OpenAndCheck(path, /*repaired=*/nullptr);
 }
 
-absl::StatusOr<CheckReport> CheckSnapshot(const std::string& path) {
+absl::StatusOr<CheckReport> CheckSnapshot(const std::string& path, const CallControl& control) {
   VARVE_ASSIGN_OR_RETURN(const auto directory, storage::DataDirectory::OpenToRead(path));
   VARVE_ASSIGN_OR_RETURN(const auto store,
                          storage::RecordStore::OpenToRead(directory->records_path(), {}));
-  return Check(*directory, store.get(), /*repaired=*/nullptr);
+  return Check(*directory, store.get(), control, /*repaired=*/nullptr);
 }
 
 absl::StatusOr<CheckReport> RepairDataDirectory(const std::string& path) {

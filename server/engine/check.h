@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/call_control.h"
 
 namespace varve::engine {
 
@@ -34,8 +35,10 @@ struct CheckReport {
 // NotFound: there is no data directory. Else the errors of DataDirectory::Open and RecordStore::Open.
 absl::StatusOr<CheckReport> CheckDataDirectory(const std::string& path);
 
-// The same of one that is only read, such as a snapshot: it may be on a read-only file system.
-absl::StatusOr<CheckReport> CheckSnapshot(const std::string& path);
+// The same of one that is only read, such as a snapshot: it may be on a read-only file system. Cancelled,
+// DeadlineExceeded.
+absl::StatusOr<CheckReport> CheckSnapshot(const std::string& path,
+                                          const CallControl& control = CallControl());
 
 // Checks, and then makes anew all index that is damaged, from the records. Damaged files are put aside
 // as NAME.damaged. Returns what was found before.

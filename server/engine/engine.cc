@@ -290,6 +290,9 @@ absl::StatusOr<std::vector<SnapshotInfo::Part>> Engine::WriteSnapshotOf(
   {
     MutexLock lock(resources_.removals.get());
     VARVE_ASSIGN_OR_RETURN(image, store_->TakeImage(entry.number));
+    // Of one that has been deleted meanwhile there is nothing in it.
+    const auto now = store_->ReadNamespace(entry.name);
+    if (!now.ok() || now->number != entry.number) return NoSuchNamespace(entry.name);
     VARVE_RETURN_IF_ERROR(LinkAllSegments(
         &files, entry, SegmentDirectory(resources_.segments_directory, entry.number),
         SegmentDirectory(made->segments_path(), number)));
@@ -367,10 +370,10 @@ void Engine::ReleaseMemory() {
   }
 }
 
-absl::StatusOr<uint64_t> Engine::DiskFreeBytes() const {
+absl::StatusOr<std::filesystem::space_info> Engine::DiskSpace() const {
   std::error_code error;
   const std::filesystem::space_info space = std::filesystem::space(directory_->path(), error);
-  if (!error) return space.available;
+  if (!error) return space;
   return storage::SystemError(error.value(), directory_->path(), "ask for free space");
 }
 
@@ -391,10 +394,9 @@ EngineStats Engine::Stats() const {
     const uintmax_t size = it->is_regular_file(ignored) ? it->file_size(ignored) : 0;
     if (!ignored) stats.disk_bytes += size;
   }
-  const std::filesystem::space_info space = std::filesystem::space(directory_->path(), ignored);
-  if (!ignored) {
-    stats.disk_free_bytes = space.available;
-    stats.disk_size_bytes = space.capacity;
+  if (const auto space = DiskSpace(); space.ok()) {
+    stats.disk_free_bytes = space->available;
+    stats.disk_size_bytes = space->capacity;
   }
   return stats;
 }

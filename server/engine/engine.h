@@ -2,6 +2,7 @@
 #define VARVE_SERVER_ENGINE_ENGINE_H_
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -119,8 +120,8 @@ class Engine {
   // Whether the disk had an error after which nothing can be written until the engine is opened anew, and
   // works again. Tries it: not for every call.
   bool NeedsReopening() { return store_->NeedsReopening(); }
-  // Free on the data directory's disk. Unavailable.
-  absl::StatusOr<uint64_t> DiskFreeBytes() const;
+  // Of the disk that the data directory is on. Unavailable.
+  absl::StatusOr<std::filesystem::space_info> DiskSpace() const;
 
  private:
   Engine(const EngineOptions& options, std::unique_ptr<storage::DataDirectory> directory,

@@ -121,6 +121,7 @@ absl::Status SegmentFiles::GiveUpLocked(const std::vector<uint64_t>& ids) {
 }
 
 absl::Status SegmentFiles::PutAside(uint64_t segment_id) {
+  MutexLock lock(&removals_);
   const std::string path = Path(segment_id);
   const absl::Status status = files_.Rename(path, StrCat(path, kDamagedSuffix));
   return absl::IsNotFound(status) ? absl::OkStatus() : status;

@@ -159,6 +159,15 @@ TEST_F(SnapshotsTest, ARestoreThatIsCancelledLeavesNothing) {
   EXPECT_THAT(report->leftovers, IsEmpty());
 }
 
+TEST_F(SnapshotsTest, AVerificationThatIsCancelledFindsNothing) {
+  Create("a"), Fill("a", 0, 10);
+  ASSERT_TRUE(engine_->CreateSnapshot("s", "", CallControl()).ok());
+  CallControl cancelled;
+  cancelled.Cancel();
+  const auto report = CheckSnapshot(*engine_->snapshots().Find("s"), cancelled);
+  EXPECT_TRUE(absl::IsCancelled(report.status())) << report.status();
+}
+
 TEST_F(SnapshotsTest, ASnapshotOfANamespaceThatIsCancelledLeavesNothing) {
   Create("a"), Fill("a", 0, 10);
   CallControl cancelled;

@@ -95,7 +95,10 @@ WriteLimits ToWriteLimits(const Options& options) {
 
 MachineProbes Probes(engine::Engine* engine) {
   return {.memory_used = ProcessMemoryBytes,
-          .disk_free = [engine] { return engine->DiskFreeBytes(); },
+          .disk_free = [engine]() -> absl::StatusOr<uint64_t> {
+            VARVE_ASSIGN_OR_RETURN(const auto space, engine->DiskSpace());
+            return space.available;
+          },
           .relieve = [engine] { engine->ReleaseMemory(); }};
 }
 

@@ -76,6 +76,8 @@ absl::Status CreateSnapshot(const ServiceContext& context, const CallControl& co
       request.name().empty() ? absl::FormatTime("%Y%m%dT%H%M%SZ", absl::Now(), absl::UTCTimeZone())
                              : request.name();
   VARVE_RETURN_IF_ERROR(CheckMayCopy(context, request.namespace_()));
+  // That of one namespace copies its records; that of all takes hardly any room.
+  if (!request.namespace_().empty()) VARVE_RETURN_IF_ERROR(context.gate->CheckDisk());
   VARVE_ASSIGN_OR_RETURN(const auto info,
                          context.engine->CreateSnapshot(name, request.namespace_(), control));
   Encode(info, response->mutable_snapshot());
@@ -90,12 +92,12 @@ absl::Status ListSnapshots(const ServiceContext& context, const CallControl& /*c
   return absl::OkStatus();
 }
 
-absl::Status VerifySnapshot(const ServiceContext& context, const CallControl& /*control*/,
+absl::Status VerifySnapshot(const ServiceContext& context, const CallControl& control,
                             const v1::VerifySnapshotRequest& request,
                             v1::VerifySnapshotResponse* response) {
   VARVE_RETURN_IF_ERROR(Find(context, request.name()).status());
   VARVE_ASSIGN_OR_RETURN(const std::string path, context.engine->snapshots().Find(request.name()));
-  VARVE_ASSIGN_OR_RETURN(const engine::CheckReport report, engine::CheckSnapshot(path));
+  VARVE_ASSIGN_OR_RETURN(const engine::CheckReport report, engine::CheckSnapshot(path, control));
   for (const std::string& what : report.record_damage) response->add_record_damage(what);
   for (const std::string& what : report.index_damage) response->add_index_damage(what);
   response->set_namespaces(report.namespaces);
@@ -107,6 +109,7 @@ absl::Status VerifySnapshot(const ServiceContext& context, const CallControl& /*
 absl::Status RestoreSnapshot(const ServiceContext& context, const CallControl& control,
                              const v1::RestoreSnapshotRequest& request,
                              v1::RestoreSnapshotResponse* response) {
+  VARVE_RETURN_IF_ERROR(context.gate->CheckDisk());
   VARVE_ASSIGN_OR_RETURN(const engine::SnapshotInfo info, Find(context, request.name()));
   std::string name = request.namespace_();
   if (name.empty()) {

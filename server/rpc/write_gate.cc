@@ -60,10 +60,15 @@ void WriteGate::Enter(size_t bytes, absl::AnyInvocable<void(absl::Status)> done)
   done(std::move(why));
 }
 
+absl::Status WriteGate::CheckDisk() {
+  MutexLock lock(&mu_);
+  return CheckDiskLocked(absl::Now());
+}
+
 void WriteGate::SetLimits(const WriteLimits& limits) {
   MutexLock lock(&mu_);
   limits_ = limits;
-  disk_seen_ = absl::InfinitePast();
+  memory_seen_ = disk_seen_ = absl::InfinitePast();
 }
 
 void WriteGate::Drain() {

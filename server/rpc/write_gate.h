@@ -56,6 +56,10 @@ class WriteGate {
   // served. ResourceExhausted, with a retry hint, names the limit, its value and what was found.
   void Enter(size_t bytes, absl::AnyInvocable<void(absl::Status)> done) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Whether the disk has room for what does not pass here, such as a copy. ResourceExhausted, as above.
+  absl::Status CheckDisk() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // What is known of the machine is looked at anew with them.
   void SetLimits(const WriteLimits& limits) ABSL_LOCKS_EXCLUDED(mu_);
 
   // The server is to stop: from now on nobody waits. Who would have to for memory is Unavailable.

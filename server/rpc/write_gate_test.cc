@@ -24,15 +24,23 @@ constexpr uint64_t kMiB = uint64_t{1} << 20;
 class WriteGateTest : public testing::Test {
  protected:
   void Open(const WriteLimits& limits, absl::Duration patience = absl::Seconds(60)) {
+    limits_ = limits;
     gate_.emplace(limits,
                   MachineProbes{.memory_used = [this] { return memory_.load(); },
                                 .disk_free = [this]() -> absl::StatusOr<uint64_t> {
                                   if (disk_fails_) return absl::UnavailableError("disk: no answer");
                                   return disk_.load();
                                 },
-                                .relieve = [this] { ++relieved_; }},
+                                .relieve =
+                                    [this] {
+                                      MutexLock lock(&mu_);
+                                      ++relieved_;
+                                      changed_.SignalAll();
+                                    }},
                   &pool_, patience);
   }
+  // The machine is another now: what the gate has seen of it before counts no more.
+  void Look() { gate_->SetLimits(limits_); }
   // What became of write number `number`: set once it is through or refused.
   void Enter(int number, size_t bytes = 1) {
     gate_->Enter(bytes, [this, number](absl::Status status) {
@@ -45,6 +53,10 @@ class WriteGateTest : public testing::Test {
   void Await(size_t outcomes) {
     MutexLock lock(&mu_);
     while (order_.size() < outcomes) changed_.Wait(&mu_);
+  }
+  void AwaitRelief() {
+    MutexLock lock(&mu_);
+    while (relieved_ == 0) changed_.Wait(&mu_);
   }
   size_t outcomes() {
     MutexLock lock(&mu_);
@@ -61,11 +73,12 @@ class WriteGateTest : public testing::Test {
 
   std::atomic<uint64_t> memory_ = 0, disk_ = 1000 * kMiB;
   std::atomic<bool> disk_fails_ = false;
-  std::atomic<int> relieved_ = 0;
   Mutex mu_;
   CondVar changed_;
+  int relieved_ ABSL_GUARDED_BY(mu_) = 0;
   std::vector<int> order_ ABSL_GUARDED_BY(mu_);
   std::vector<absl::Status> statuses_ ABSL_GUARDED_BY(mu_);
+  WriteLimits limits_;
   ThreadPool pool_{"gate", 1};
   std::optional<WriteGate> gate_;
 };
@@ -82,11 +95,11 @@ TEST_F(WriteGateTest, WritesWaitForMemoryInTheOrderInWhichTheyCame) {
   Open({.memory_bytes = 100 * kMiB});
   Enter(1);
   memory_ = 90 * kMiB;
-  absl::SleepFor(absl::Milliseconds(20));  // what was seen before is old
+  Look();
   for (int number = 2; number <= 5; ++number) Enter(number);
   EXPECT_THAT(order(), ElementsAre(1));
   EXPECT_EQ(gate_->waiting(), 4u);
-  while (relieved_ == 0) absl::SleepFor(absl::Milliseconds(1));
+  AwaitRelief();
   memory_ = 79 * kMiB;
   Await(5);
   EXPECT_THAT(order(), ElementsAre(1, 2, 3, 4, 5));
@@ -103,7 +116,7 @@ TEST_F(WriteGateTest, AWriteThatHasWaitedLongEnoughIsRefusedWithTheLimitAndWhenT
   EXPECT_THAT(std::string(last().message()), AllOf(HasSubstr("99 MiB of its budget of 100 MiB"),
                                                    HasSubstr("--memory-budget-mib")));
   memory_ = 0;
-  absl::SleepFor(absl::Milliseconds(20));
+  Look();
   Enter(2);
   Await(2);
   EXPECT_TRUE(last().ok()) << "the gate is open again";
@@ -114,7 +127,7 @@ TEST_F(WriteGateTest, ADiskThatIsNearlyFullRefusesAtOnceUntilThereIsRoom) {
   Enter(1);
   EXPECT_TRUE(last().ok());
   disk_ = 99 * kMiB;
-  absl::SleepFor(absl::Milliseconds(150));
+  Look();
   Enter(2);
   EXPECT_EQ(outcomes(), 2u);
   EXPECT_TRUE(absl::IsResourceExhausted(last()));
@@ -122,13 +135,22 @@ TEST_F(WriteGateTest, ADiskThatIsNearlyFullRefusesAtOnceUntilThereIsRoom) {
               AllOf(HasSubstr("99 MiB are free"), HasSubstr("100 MiB are to stay so"),
                     HasSubstr("--disk-reserve-mib")));
   disk_ = 100 * kMiB;
-  absl::SleepFor(absl::Milliseconds(150));
+  Look();
   Enter(3);
   EXPECT_TRUE(last().ok());
   disk_fails_ = true;
-  absl::SleepFor(absl::Milliseconds(150));
+  Look();
   Enter(4);
   EXPECT_TRUE(absl::IsUnavailable(last())) << last();
+}
+
+TEST_F(WriteGateTest, ACopyAsksForTheDiskAloneAndWaitsForNothing) {
+  memory_ = 150 * kMiB;
+  Open({.memory_bytes = 100 * kMiB, .disk_reserve_bytes = 100 * kMiB});
+  EXPECT_TRUE(gate_->CheckDisk().ok());
+  disk_ = 99 * kMiB;
+  Look();
+  EXPECT_TRUE(absl::IsResourceExhausted(gate_->CheckDisk()));
 }
 
 TEST_F(WriteGateTest, TheRateHoldsWritesBackAndRefusesNone) {
@@ -161,7 +183,7 @@ TEST_F(WriteGateTest, WhenTheServerStopsNobodyWaits) {
   Await(1);
   EXPECT_TRUE(absl::IsUnavailable(last())) << last();
   memory_ = 0;
-  absl::SleepFor(absl::Milliseconds(20));
+  Look();
   Enter(2, 100 * kMiB), Enter(3);
   EXPECT_EQ(outcomes(), 3u) << "a rate is no reason to wait any more";
   EXPECT_TRUE(last().ok());

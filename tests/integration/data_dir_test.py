@@ -1,5 +1,6 @@
 """varve --data-dir: every verb on a data directory itself, without a server."""
 
+import functools
 import json
 import subprocess
 
@@ -75,15 +76,19 @@ def test_a_load_that_was_cut_goes_on_without_a_server(tmp_path, vectors):
     assert (again["sent"], again["already_committed"]) == (0, ROWS)
 
 
-def build(directory, *arguments, code=0):
+def run_on(verb, directory, *arguments, code=0):
     done = subprocess.run(
-        [VARVE, "build-index", directory, *map(str, arguments)],
+        [VARVE, verb, directory, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=120,
     )
     assert done.returncode == code, done.stderr
     return done
+
+
+build = functools.partial(run_on, "build-index")
+query = functools.partial(run_on, "query")
 
 
 def test_build_index_makes_a_directory_and_goes_on_where_it_was_cut(tmp_path, vectors):
@@ -117,17 +122,6 @@ def test_build_index_does_not_go_on_with_an_index_of_another_kind(tmp_path, vect
     build(tmp_path / "index", "--input", vectors[0])
     other = build(tmp_path / "index", "--input", vectors[0], "--metric", "cosine", code=1)
     assert "has 16 x f32 under l2, wanted 16 x f32 under cosine" in other.stderr
-
-
-def query(directory, *arguments, code=0):
-    done = subprocess.run(
-        [VARVE, "query", directory, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == code, done.stderr
-    return done
 
 
 def test_query_searches_a_directory_and_knows_its_only_namespace(tmp_path, vectors):

@@ -56,6 +56,7 @@ def test_writes_stop_at_the_disks_reserve_and_deletions_and_reads_go_on(serve):
     api.upsert("n", range(100), vectors(100))
     stream = api.open("n", producer="p")
     stream.write(1, [100], vectors(1))
+    api.admin.CreateSnapshot(v1.CreateSnapshotRequest(name="before"), timeout=CALL_SECONDS)
 
     server.change(disk_reserve_mib=MORE_THAN_THERE_IS)
     refusal = ("disk of the data directory is nearly full", "--disk-reserve-mib")
@@ -66,6 +67,11 @@ def test_writes_stop_at_the_disks_reserve_and_deletions_and_reads_go_on(serve):
         stream.write(2, [101], vectors(1))
     with fails_with(EXHAUSTED, *refusal):
         api.update_metadata("n", [1], {"a": 1})
+    with fails_with(EXHAUSTED, *refusal):
+        api.admin.CreateSnapshot(v1.CreateSnapshotRequest(namespace="n"), timeout=CALL_SECONDS)
+    with fails_with(EXHAUSTED, *refusal):
+        request = v1.RestoreSnapshotRequest(name="before", **{"as": "copy"})
+        api.admin.RestoreSnapshot(request, timeout=CALL_SECONDS)
     assert api.delete("n", [0]).records_deleted == 1
     assert api.count("n") == 100
     assert len(api.search("n", vectors(1)[0], k=5).hits) == 5

@@ -6,7 +6,9 @@
 #include <zlib.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -27,8 +29,12 @@ using GzipFile = std::unique_ptr<gzFile_s, CloseGzip>;
 class TemporaryFile {
  public:
   TemporaryFile() {
-    const char* const folder = getenv("TMPDIR");
-    path_ = StrCat(folder == nullptr || *folder == '\0' ? "/tmp" : folder, "/varve-XXXXXX");
+    std::error_code error;
+    path_ = (std::filesystem::temp_directory_path(error) / "varve-XXXXXX").string();
+    if (error) {
+      status_ = absl::NotFoundError(StrCat("TMPDIR: ", error.message()));
+      return;
+    }
     fd_ = mkostemp(path_.data(), O_CLOEXEC);
     if (fd_ < 0) status_ = absl::ErrnoToStatus(errno, StrCat("cannot make ", path_));
   }
