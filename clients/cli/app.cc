@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "base/str_cat.h"
 #include "clients/cli/format.h"
 #include "clients/cli/verbs/verbs.h"
@@ -93,6 +94,13 @@ void AddEverything(CLI::App& app, Session& session, Action* chosen) {
   AddConvert(app, chosen);
 }
 
+// What helps where nobody answers.
+std::string_view ConnectionHint(const absl::Status& status) {
+  const bool nobody =
+      absl::IsUnavailable(status) && absl::StrContains(status.message(), "failed to connect");
+  return nobody ? "; is varved running there (--server)? --data-dir DIR works without one" : "";
+}
+
 int Report(Session& session, const CLI::App& app, const absl::Status& status) {
   if (IsUsageError(status)) {
     PrintError(session, StrCat(status.message(), " (see ", Command(app), " --help)"));
@@ -102,7 +110,7 @@ int Report(Session& session, const CLI::App& app, const absl::Status& status) {
     const std::string_view why =
         session.interrupted() ? std::string_view("interrupted")
                               : std::string_view(status.message().data(), status.message().size());
-    PrintError(session, StrCat(why, session.resume_hint()));
+    PrintError(session, StrCat(why, ConnectionHint(status), session.resume_hint()));
     if (absl::IsInvalidArgument(status)) {
       session.err() << FilterFault(session.filter(), why) << std::flush;
     }

@@ -1,6 +1,7 @@
 """What the command line says when something is wrong: one line, and an exit code."""
 
 import os
+import socket
 import subprocess
 
 import numpy as np
@@ -43,6 +44,18 @@ def test_help_and_nothing_else_succeeds_without_a_server():
     for arguments in (["--help"], ["ingest", "--help"], ["namespace", "create", "--help"]):
         done = subprocess.run([VARVE, *arguments], capture_output=True, timeout=WAIT_SECONDS)
         assert done.returncode == 0 and b"Usage" in done.stdout
+
+
+def test_where_nobody_answers_it_is_said_what_to_look_at():
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))  # and nobody listens
+        address = f"127.0.0.1:{reserved.getsockname()[1]}"
+        command = [VARVE, "--server", address, "namespace", "list"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_SECONDS)
+    assert done.returncode == 1
+    assert address in done.stderr
+    assert "is varved running there (--server)? --data-dir DIR works without one" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def npy(array, size=None):
