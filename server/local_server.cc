@@ -7,6 +7,7 @@
 #include "server/engine/engine.h"
 #include "server/log.h"
 #include "server/options.h"
+#include "server/rpc/security.h"
 #include "server/rpc/server.h"
 
 namespace varve::server {
@@ -32,8 +33,9 @@ absl::StatusOr<std::unique_ptr<LocalServer>> LocalServer::Open(const LocalServer
                          engine::Engine::Open({.data_dir = options.data_dir,
                                                .must_exist = options.must_exist,
                                                .index_threads = options.index_threads}));
-  VARVE_ASSIGN_OR_RETURN(auto server,
-                         Server::Start({.data_dir = options.data_dir, .port = 0}, engine.get()));
+  const Options serving = {.data_dir = options.data_dir, .port = 0};
+  VARVE_ASSIGN_OR_RETURN(auto security, Security::Open(serving));
+  VARVE_ASSIGN_OR_RETURN(auto server, Server::Start(serving, std::move(security), engine.get()));
   return std::make_unique<EngineServer>(std::move(engine), std::move(server));
 }
 

@@ -34,6 +34,7 @@
 #include "server/metrics.h"
 #include "server/options.h"
 #include "server/reloader.h"
+#include "server/rpc/security.h"
 #include "server/rpc/server.h"
 #include "server/version.h"
 
@@ -209,8 +210,11 @@ absl::StatusOr<End> ServeOnce(Options* given, Signals* signals, const Reloader& 
   const Options& options = *given;
   // Whoever waits for the file must not find that of an earlier run.
   if (!options.port_file.empty()) unlink(options.port_file.c_str());
+  // Before the data directory: a file that is wrong must not leave a new one behind.
+  VARVE_ASSIGN_OR_RETURN(auto security, Security::Open(options));
   VARVE_ASSIGN_OR_RETURN(const auto engine, OpenEngine(options));
-  VARVE_ASSIGN_OR_RETURN(const auto grpc, Server::Start(options, engine.get()));
+  VARVE_ASSIGN_OR_RETURN(const auto grpc,
+                         Server::Start(options, std::move(security), engine.get()));
   std::atomic<bool> ready = false;
   // Last, so that whoever asks it finds all that it tells of.
   VARVE_ASSIGN_OR_RETURN(

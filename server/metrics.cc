@@ -11,10 +11,14 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/counters.h"
 #include "server/process_stats.h"
 #include "server/rpc/admission.h"
+#include "server/rpc/security.h"
 #include "server/rpc/server_metrics.h"
+#include "server/rpc/write_gate.h"
 #include "server/version.h"
 
 namespace varve::server {
@@ -199,6 +203,25 @@ void CollectAdmission(const Admission& admission, Collector* out) {
              static_cast<double>(admission.calls.limit()));
 }
 
+void CollectGate(const WriteGate& gate, Collector* out) {
+  out->Gauge("varve_writes_waiting",
+             "Writes held back because memory is short, or the rate of ingest is reached.",
+             static_cast<double>(gate.waiting()));
+}
+
+void CollectSecurity(const Security& security, Collector* out) {
+  KeyRing::Counts keys;
+  if (security.keys() != nullptr) keys = security.keys()->CountAt(absl::Now());
+  out->BeginGauge("varve_api_keys", "Keys in the file of keys, by state.");
+  out->Add({{"state", "valid"}}, static_cast<double>(keys.valid));
+  out->Add({{"state", "expired"}}, static_cast<double>(keys.expired));
+  out->BeginGauge("varve_certificate_expiry_timestamp_seconds",
+                  "When the server's certificate expires, since the Unix epoch; none without TLS.");
+  if (const auto expires = security.certificate_expires(); expires.has_value()) {
+    out->Add({}, static_cast<double>(absl::ToUnixSeconds(*expires)));
+  }
+}
+
 // The value of one family for a namespace.
 struct NamespaceGauge {
   const char* name;
@@ -314,6 +337,17 @@ void CollectDisk(const engine::EngineStats& stats, Collector* out) {
              static_cast<double>(stats.disk_size_bytes));
 }
 
+void CollectSnapshots(const engine::Snapshots& snapshots, Collector* out) {
+  const auto all = snapshots.List();
+  out->BeginGauge("varve_snapshots", "Snapshots that there are; none where they cannot be read.");
+  if (all.ok()) out->Add({}, static_cast<double>(all->size()));
+  out->BeginGauge("varve_snapshot_newest_timestamp_seconds",
+                  "When the newest snapshot was made, since the Unix epoch; none without any.");
+  if (all.ok() && !all->empty()) {
+    out->Add({}, static_cast<double>(absl::ToUnixSeconds(all->back().create_time)));
+  }
+}
+
 }  // namespace
 
 std::string MetricsText(const engine::Engine& engine, const Server& server) {
@@ -325,11 +359,14 @@ std::string MetricsText(const engine::Engine& engine, const Server& server) {
   CollectSearches(metrics.searches, &out);
   CollectWrites(metrics.writes, &out);
   CollectAdmission(server.admission(), &out);
+  CollectGate(server.gate(), &out);
+  CollectSecurity(server.security(), &out);
   const engine::IndexStats index = CollectNamespaces(engine.OpenNamespaces(), &out);
   CollectCompactions(engine.compactions(), &out);
   CollectStore(store, &out);
   CollectMemory(index, store, server.admission(), &out);
   CollectDisk(engine.Stats(), &out);
+  CollectSnapshots(engine.snapshots(), &out);
   return out.Text();
 }
 

@@ -35,6 +35,7 @@ struct Units {
   size_t max_message_mib;
   size_t memory_budget_mib;
   size_t disk_reserve_mib;
+  size_t max_data_mib = 0;
   size_t max_ingest_mib_per_second = 0;
   size_t max_namespace_mib = 0;
   double drain_seconds;
@@ -114,6 +115,9 @@ void AddCapacity(CLI::App* app, Options* options, Units* units) {
       "(3/4 of what the machine or its control group has). 0: no limit");
   add("--disk-reserve-mib", "VARVE_DISK_RESERVE_MIB", &units->disk_reserve_mib, size_t{0}, kAny,
       "Writes are refused, and deletions are not, while less is free on the disk");
+  add("--max-data-mib", "VARVE_MAX_DATA_MIB", &units->max_data_mib, size_t{0}, kAny,
+      "Writes are refused, and deletions are not, while the data directory, snapshots apart, takes "
+      "more. 0: no limit");
   add("--max-ingest-mib-per-second", "VARVE_MAX_INGEST_MIB_PER_SECOND",
       &units->max_ingest_mib_per_second, size_t{0}, kAny,
       "Writes wait when more arrives, all clients together. 0: no limit");
@@ -211,6 +215,7 @@ void FromUnits(const Units& units, Options* options) {
   options->max_message_bytes = units.max_message_mib * kMiB;
   options->memory_budget_bytes = units.memory_budget_mib * kMiB;
   options->disk_reserve_bytes = units.disk_reserve_mib * kMiB;
+  options->max_data_bytes = units.max_data_mib * kMiB;
   options->max_ingest_bytes_per_second = units.max_ingest_mib_per_second * kMiB;
   options->max_namespace_bytes = units.max_namespace_mib * kMiB;
   options->drain = absl::Seconds(units.drain_seconds);

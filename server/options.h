@@ -39,6 +39,8 @@ struct Options {
   size_t memory_budget_bytes = 0;
   // Writes are refused while less is free on the data directory's disk.
   size_t disk_reserve_bytes = 0;
+  // Writes are refused while the data directory, snapshots apart, takes more. 0: no limit.
+  size_t max_data_bytes = 0;
   // Of all clients together; 0: no limit. So are the next ones, where they do not say otherwise.
   size_t max_ingest_bytes_per_second = 0;
   size_t max_streams = 10'000;  // of ingest, at a time
@@ -70,9 +72,16 @@ struct Options {
 
 // Settings that a running server takes over when it reloads (SIGHUP); reloader.cc applies them. What
 // the files of keys and certificates hold is read again too, their names stay.
-inline constexpr std::string_view kReloadableSettings[] = {
-    "log-level", "memory-budget-mib", "disk-reserve-mib",      "max-ingest-mib-per-second", "max-k",
-    "max-ef",    "max-namespaces",    "max-namespace-vectors", "max-namespace-mib"};
+inline constexpr std::string_view kReloadableSettings[] = {"log-level",
+                                                           "memory-budget-mib",
+                                                           "disk-reserve-mib",
+                                                           "max-data-mib",
+                                                           "max-ingest-mib-per-second",
+                                                           "max-k",
+                                                           "max-ef",
+                                                           "max-namespaces",
+                                                           "max-namespace-vectors",
+                                                           "max-namespace-mib"};
 
 // The outcome of reading the command line: options to serve with, or the exit code to end with now
 // (after --help, --version, --print-config or a usage error, which it has printed).

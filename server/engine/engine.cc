@@ -377,12 +377,8 @@ absl::StatusOr<std::filesystem::space_info> Engine::DiskSpace() const {
   return storage::SystemError(error.value(), directory_->path(), "ask for free space");
 }
 
-EngineStats Engine::Stats() const {
-  EngineStats stats;
-  for (const auto& slot : Slots()) {
-    ++stats.namespaces;
-    if (slot->is_open()) ++stats.open_namespaces;
-  }
+uint64_t Engine::DataBytes() const {
+  uint64_t bytes = 0;
   // Files come and go while we look: what cannot be read now is not counted.
   std::error_code ignored;
   for (std::filesystem::recursive_directory_iterator it(directory_->path(), ignored), end;
@@ -392,8 +388,18 @@ EngineStats Engine::Stats() const {
       it.disable_recursion_pending();
     }
     const uintmax_t size = it->is_regular_file(ignored) ? it->file_size(ignored) : 0;
-    if (!ignored) stats.disk_bytes += size;
+    if (!ignored) bytes += size;
   }
+  return bytes;
+}
+
+EngineStats Engine::Stats() const {
+  EngineStats stats;
+  for (const auto& slot : Slots()) {
+    ++stats.namespaces;
+    if (slot->is_open()) ++stats.open_namespaces;
+  }
+  stats.disk_bytes = DataBytes();
   if (const auto space = DiskSpace(); space.ok()) {
     stats.disk_free_bytes = space->available;
     stats.disk_size_bytes = space->capacity;

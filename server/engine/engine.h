@@ -97,6 +97,7 @@ class Engine {
                                               const std::string& only_namespace,
                                               const CallControl& control);
   Snapshots& snapshots() { return snapshots_; }
+  const Snapshots& snapshots() const { return snapshots_; }
 
   // Makes a namespace of this engine out of one in another data directory, or a snapshot, that nobody
   // writes to: its records are copied, its segments' files linked (or copied), nothing is built. On
@@ -107,6 +108,8 @@ class Engine {
                                                  const CallControl& control);
 
   EngineStats Stats() const;
+  // What the data directory takes, snapshots apart: looks at every file.
+  uint64_t DataBytes() const;
   // Those that are open, in order of name; opens none.
   std::vector<OpenNamespace> OpenNamespaces() const ABSL_LOCKS_EXCLUDED(mu_);
   const index::CompactionGate& compactions() const { return compaction_gate_; }

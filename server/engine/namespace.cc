@@ -93,6 +93,17 @@ class StoredColumns {
   std::vector<int64_t> expires_at_;
 };
 
+// A limit, and whose it is; 0: none.
+struct Bound {
+  uint64_t value;
+  std::string_view name;
+};
+
+Bound LowerOf(const Bound& a, const Bound& b) {
+  if (a.value == 0) return b;
+  return b.value == 0 || a.value <= b.value ? a : b;
+}
+
 // Calls `visit(part, ordinal)` with each row of a view that matches.
 template <typename Visit>
 void ForEachMatch(const index::SegmentView& view, const index::ViewMatches& matches, Visit visit) {
@@ -449,9 +460,13 @@ absl::StatusOr<UpdateResult> Namespace::UpdateMetadata(
 }
 
 absl::Status Namespace::CheckLimits(const storage::Commit& commit) const {
-  const uint64_t vectors_max = limits_->namespace_vectors, bytes_max = limits_->namespace_bytes;
-  if (vectors_max == 0 && bytes_max == 0) return absl::OkStatus();
   const auto schema = this->schema();
+  const Bound vectors_max =
+      LowerOf({schema->limits.vectors.value_or(0), "its max_vectors"},
+              {limits_->namespace_vectors, "the server's --max-namespace-vectors"});
+  const Bound bytes_max = LowerOf({schema->limits.vector_bytes.value_or(0), "its max_vector_bytes"},
+                                  {limits_->namespace_bytes, "the server's --max-namespace-mib"});
+  if (vectors_max.value == 0 && bytes_max.value == 0) return absl::OkStatus();
   uint64_t before = 0, after = 0, bytes_before = 0, bytes_after = 0;
   for (const storage::FieldNumber number : numbers_) {
     const uint64_t vector_bytes = IndexRows::VectorBytes(schema->fields[number]);
@@ -466,18 +481,14 @@ absl::Status Namespace::CheckLimits(const storage::Commit& commit) const {
     bytes_before += live * vector_bytes, bytes_after += left * vector_bytes;
   }
   // What makes it no larger is let pass, also where a limit has been lowered.
-  if (vectors_max != 0 && after > vectors_max && after > before) {
-    return absl::ResourceExhaustedError(
-        StrCat("namespace \"", schema->name, "\" may hold ", vectors_max,
-               " vectors (--max-namespace-vectors): it has ", before, " and would have ", after));
-  }
-  if (bytes_max != 0 && bytes_after > bytes_max && bytes_after > bytes_before) {
+  const auto refuse = [&](const Bound& most, std::string_view what, uint64_t has, uint64_t would) {
+    if (most.value == 0 || would <= most.value || would <= has) return absl::OkStatus();
     return absl::ResourceExhaustedError(StrCat("namespace \"", schema->name, "\" may hold ",
-                                               bytes_max,
-                                               " bytes of vectors (--max-namespace-mib): it has ",
-                                               bytes_before, " and would have ", bytes_after));
-  }
-  return absl::OkStatus();
+                                               most.value, " ", what, " (", most.name, "): it has ",
+                                               has, " and would have ", would));
+  };
+  VARVE_RETURN_IF_ERROR(refuse(vectors_max, "vectors", before, after));
+  return refuse(bytes_max, "bytes of vectors", bytes_before, bytes_after);
 }
 
 absl::Status Namespace::Apply(const storage::Commit& commit) {
@@ -617,18 +628,24 @@ uint64_t Namespace::sequence() const { return PinAll().front()->sequence; }
 
 uint64_t Namespace::next_row() const { return PinAll().front()->next_row; }
 
-absl::Status Namespace::UpdateIndexOptions(std::string_view field_name,
-                                           const IndexOptionsUpdate& update) {
+absl::Status Namespace::Update(std::string_view field_name, const IndexOptionsUpdate& index,
+                               const NamespaceLimits& limits) {
   MutexLock write_lock(&write_mu_);
   VARVE_RETURN_IF_ERROR(CheckNotRetired());
   NamespaceSchema changed = *schema();
+  engine::Apply(limits, &changed.limits);
   auto field = std::find_if(changed.fields.begin(), changed.fields.end(),
                             [&](const FieldSchema& f) { return f.name == field_name; });
-  if (field == changed.fields.end()) return FindField(field_name).status();
-  engine::Apply(update, &field->index);
+  if (field != changed.fields.end()) {
+    engine::Apply(index, &field->index);
+  } else if (!field_name.empty() || index != IndexOptionsUpdate()) {
+    return FindField(field_name).status();
+  }
   VARVE_RETURN_IF_ERROR(ValidateSchema(changed));
   VARVE_RETURN_IF_ERROR(store_->UpdateSchema(number_, changed.name, SerializeSchema(changed)));
-  segments_[field - changed.fields.begin()]->SetOptions(field->index);
+  if (field != changed.fields.end()) {
+    segments_[field - changed.fields.begin()]->SetOptions(field->index);
+  }
   MutexLock lock(&mu_);
   schema_ = std::make_shared<const NamespaceSchema>(std::move(changed));
   return absl::OkStatus();

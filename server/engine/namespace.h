@@ -26,6 +26,7 @@
 #include "server/engine/records.h"
 #include "server/engine/recovery.h"
 #include "server/engine/schema.h"
+#include "server/engine/usage.h"
 #include "storage/record_store.h"
 
 namespace varve::engine {
@@ -123,8 +124,12 @@ class Namespace {
   // The last commit that reads see.
   uint64_t sequence() const;
 
-  // InvalidArgument: an option out of range, or no such field.
-  absl::Status UpdateIndexOptions(std::string_view field, const IndexOptionsUpdate& update);
+  // Changes index options of a field, and limits. InvalidArgument: an option out of range, or no such field.
+  absl::Status Update(std::string_view field, const IndexOptionsUpdate& index,
+                      const NamespaceLimits& limits) ABSL_LOCKS_EXCLUDED(write_mu_);
+
+  // Readers are counted, too.
+  NamespaceUsage& usage() const { return usage_; }
 
   // Calls `done` when every row committed before is in the durable file of a sealed segment, or with
   // the error that writing it met: at once, or later from an index thread. NotFound when the namespace
@@ -204,6 +209,7 @@ class Namespace {
   const SegmentSets segments_;                       // by field number
   const std::vector<storage::FieldNumber> numbers_;  // of all fields
   std::atomic<bool> retired_{false};
+  mutable NamespaceUsage usage_;
   absl::Status retired_because_;  // written once, before `retired_` says so
 
   mutable Mutex mu_;

@@ -231,10 +231,10 @@ TEST_F(NamespaceTest, EverythingIsThereAgainAfterARestart) {
 }
 
 TEST_F(NamespaceTest, OptionsChangeWhereTheyAreSetAndAreRemembered) {
-  ASSERT_TRUE(namespace_->UpdateIndexOptions("", {.ef_search = 99}).ok());
-  EXPECT_EQ(namespace_->UpdateIndexOptions("", {.ef_search = 0}).code(),
+  ASSERT_TRUE(namespace_->Update("", {.ef_search = 99}, {}).ok());
+  EXPECT_EQ(namespace_->Update("", {.ef_search = 0}, {}).code(),
             absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(namespace_->UpdateIndexOptions("title", {.ef_search = 9}).code(),
+  EXPECT_EQ(namespace_->Update("title", {.ef_search = 9}, {}).code(),
             absl::StatusCode::kInvalidArgument);
   Open();
   EXPECT_EQ(namespace_->schema()->fields[0].index.ef_search, 99u);

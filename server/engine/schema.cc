@@ -62,6 +62,40 @@ absl::Status ValidateField(const FieldSchema& field) {
                     static_cast<uint64_t>(index::Quantization::kNone));
 }
 
+// Calls `visit(name, limit)` with each limit of each set, side by side.
+template <typename Visit, typename... Limits>
+void ForEachLimit(Visit visit, Limits&... limits) {
+  visit("max_vectors", limits.vectors...);
+  visit("max_vector_bytes", limits.vector_bytes...);
+  visit("max_request_bytes", limits.request_bytes...);
+  visit("max_k", limits.k...);
+  visit("max_ef_search", limits.ef_search...);
+  visit("max_searches", limits.searches...);
+  visit("max_streams", limits.streams...);
+  visit("max_ingest_bytes_per_second", limits.ingest_bytes_per_second...);
+}
+
+Json ToJson(const NamespaceLimits& limits) {
+  Json json = Json::object();
+  ForEachLimit(
+      [&](const char* name, const std::optional<uint64_t>& limit) {
+        if (limit.has_value()) json[name] = *limit;
+      },
+      limits);
+  return json;
+}
+
+// Throws Json::exception when a member is of another type.
+NamespaceLimits LimitsFromJson(const Json& json) {
+  NamespaceLimits limits;
+  ForEachLimit(
+      [&](const char* name, std::optional<uint64_t>& limit) {
+        if (json.contains(name)) limit = json.at(name).get<uint64_t>();
+      },
+      limits);
+  return limits;
+}
+
 Json ToJson(const FieldSchema& field) {
   const index::IndexOptions& options = field.index;
   return {{"name", field.name},
@@ -158,6 +192,14 @@ void Apply(const IndexOptionsUpdate& update, index::IndexOptions* options) {
   set(update.quantization, &options->quantization);
 }
 
+void Apply(const NamespaceLimits& update, NamespaceLimits* limits) {
+  ForEachLimit(
+      [](const char*, const std::optional<uint64_t>& from, std::optional<uint64_t>& to) {
+        if (from.has_value()) to = *from == 0 ? std::nullopt : from;
+      },
+      update, *limits);
+}
+
 absl::Status ValidateSchema(const NamespaceSchema& schema) {
   VARVE_RETURN_IF_ERROR(ValidateName(schema.name));
   if (schema.fields.empty() || schema.fields.size() > kFieldsMax) {
@@ -193,6 +235,7 @@ std::string SerializeSchema(const NamespaceSchema& schema) {
               {"create_time_us", absl::ToUnixMicros(schema.create_time)},
               {"default_ttl_us", absl::ToInt64Microseconds(schema.default_ttl)},
               {"attributes", std::move(attributes)},
+              {"limits", ToJson(schema.limits)},
               {"fields", std::move(fields)}}
       .dump();
 }
@@ -207,6 +250,7 @@ absl::StatusOr<NamespaceSchema> ParseSchema(std::string_view text) {
     for (const Json& field : json.at("fields")) schema.fields.push_back(FieldFromJson(field));
     // Younger than the first schemas.
     schema.default_ttl = absl::Microseconds(json.value("default_ttl_us", int64_t{0}));
+    schema.limits = LimitsFromJson(json.value("limits", Json::object()));
     for (const Json& attribute : json.value("attributes", Json::array())) {
       schema.attributes.push_back(
           {.path = attribute.at("path").get<std::string>(),

@@ -49,11 +49,24 @@ struct AttributeSchema {
   bool is_list = false;
 };
 
+// What a namespace may take of its server, beside the server's own limits. One without a value is none.
+struct NamespaceLimits {
+  std::optional<uint64_t> vectors;
+  std::optional<uint64_t> vector_bytes;
+  std::optional<uint64_t> request_bytes;
+  std::optional<uint64_t> k;
+  std::optional<uint64_t> ef_search;
+  std::optional<uint64_t> searches;  // at a time
+  std::optional<uint64_t> streams;   // at a time
+  std::optional<uint64_t> ingest_bytes_per_second;
+};
+
 struct NamespaceSchema {
   std::string name;
   std::vector<FieldSchema> fields;  // a field's number is its place
   std::vector<AttributeSchema> attributes;
   absl::Duration default_ttl;  // zero: records without a time of their own do not expire
+  NamespaceLimits limits;
   IdType id_type = IdType::kUndecided;
   absl::Time create_time;  // whole microseconds
 };
@@ -69,9 +82,13 @@ struct IndexOptionsUpdate {
   std::optional<uint32_t> tombstone_rebuild_pct;
   std::optional<bool> auto_compaction;
   std::optional<index::Quantization> quantization;
+
+  bool operator==(const IndexOptionsUpdate&) const = default;
 };
 
 void Apply(const IndexOptionsUpdate& update, index::IndexOptions* options);
+// Those of the update that have a value; 0 takes one away.
+void Apply(const NamespaceLimits& update, NamespaceLimits* limits);
 
 // InvalidArgument names the field, what it must be and what it is.
 absl::Status ValidateSchema(const NamespaceSchema& schema);

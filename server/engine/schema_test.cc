@@ -61,12 +61,29 @@ TEST(SchemaTest, WhatIsStoredIsReadBack) {
                             .parallel_insert_threshold = 3,
                             .max_unindexed_rows = 5000,
                             .quantization = index::Quantization::kNone};
+  schema.limits = {.vectors = 1,
+                   .vector_bytes = 2,
+                   .request_bytes = 3,
+                   .k = 4,
+                   .ef_search = 5,
+                   .searches = 6,
+                   .streams = 7,
+                   .ingest_bytes_per_second = 8};
   const auto parsed = ParseSchema(SerializeSchema(schema));
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   EXPECT_EQ(SerializeSchema(*parsed), SerializeSchema(schema));
+  EXPECT_EQ(parsed->limits.ingest_bytes_per_second, 8u);
   EXPECT_EQ(parsed->fields[0].index.segment_size_threshold, 7000u);
   EXPECT_EQ(parsed->fields[0].index.quantization, index::Quantization::kNone);
   EXPECT_EQ(parsed->create_time, schema.create_time);
+}
+
+TEST(SchemaTest, AnUpdateOfLimitsSetsTheOnesItHasAndTakesThoseAwayThatAreZero) {
+  NamespaceLimits limits{.vectors = 10, .k = 4};
+  Apply({.vectors = 0, .streams = 2}, &limits);
+  EXPECT_EQ(limits.vectors, std::nullopt);
+  EXPECT_EQ(limits.k, 4u);
+  EXPECT_EQ(limits.streams, 2u);
 }
 
 TEST(SchemaTest, ASchemaOfBeforeAnOptionWasThereHasItsDefault) {

@@ -22,9 +22,11 @@ std::string ToText(absl::Time time) {
   return absl::FormatTime(absl::RFC3339_sec, time, absl::UTCTimeZone());
 }
 
-absl::StatusOr<PemFile> ReadPem(const std::string& path) {
-  VARVE_ASSIGN_OR_RETURN(std::string text, ReadSmallFile(path, kPemBytesMax));
-  return PemFile{.path = path, .text = std::move(text)};
+// `flag` is the setting that the file comes from.
+absl::StatusOr<PemFile> ReadPem(std::string_view flag, const std::string& path) {
+  absl::StatusOr<std::string> text = ReadSmallFile(path, kPemBytesMax);
+  if (text.ok()) return PemFile{.path = path, .text = *std::move(text)};
+  return absl::Status(text.status().code(), StrCat(flag, ": ", text.status().message()));
 }
 
 absl::Status CheckDates(const PemFile& chain, const CertificateDates& dates) {
@@ -39,8 +41,8 @@ absl::Status CheckDates(const PemFile& chain, const CertificateDates& dates) {
 }
 
 absl::StatusOr<Certificates::Pem> ReadAndCheck(const CertificateFiles& files) {
-  VARVE_ASSIGN_OR_RETURN(PemFile chain, ReadPem(files.chain));
-  VARVE_ASSIGN_OR_RETURN(PemFile key, ReadPem(files.key));
+  VARVE_ASSIGN_OR_RETURN(PemFile chain, ReadPem("--tls-cert", files.chain));
+  VARVE_ASSIGN_OR_RETURN(PemFile key, ReadPem("--tls-key", files.key));
   VARVE_ASSIGN_OR_RETURN(const CertificateDates dates, ReadCertificate(chain));
   VARVE_RETURN_IF_ERROR(CheckDates(chain, dates));
   VARVE_RETURN_IF_ERROR(CheckKeyPair(chain, key));
@@ -49,7 +51,7 @@ absl::StatusOr<Certificates::Pem> ReadAndCheck(const CertificateFiles& files) {
                         .client_ca = "",
                         .expires = dates.expires};
   if (files.client_ca.empty()) return pem;
-  VARVE_ASSIGN_OR_RETURN(PemFile client_ca, ReadPem(files.client_ca));
+  VARVE_ASSIGN_OR_RETURN(PemFile client_ca, ReadPem("--tls-client-ca", files.client_ca));
   VARVE_RETURN_IF_ERROR(ReadCertificate(client_ca).status());
   pem.client_ca = std::move(client_ca.text);
   return pem;

@@ -9,6 +9,7 @@
 #include "base/str_cat.h"
 #include "server/rpc/ingest_stream.h"
 #include "server/rpc/metadata_codec.h"
+#include "server/rpc/namespace_limits.h"
 #include "server/rpc/record_codec.h"
 #include "server/rpc/status_mapping.h"
 #include "server/rpc/unary_call.h"
@@ -36,6 +37,7 @@ class WriteCall : public UnaryCall {
   // Commits when the server has room for what is added.
   void EnterAndCommit() {
     const size_t bytes = request().Length();
+    if (absl::Status may = PassIngest(*namespace_, bytes); !may.ok()) return End(std::move(may));
     context().gate->Enter(bytes, [this, self = shared_from_this()](absl::Status may) {
       Run(pool(), [this, may = std::move(may)] { may.ok() ? Commit() : End(may); });
     });
@@ -71,7 +73,7 @@ class WriteCall : public UnaryCall {
     VARVE_RETURN_IF_ERROR(ParseMessage(request(), &parsed_));
     VARVE_ASSIGN_OR_RETURN(synced_, DecodeSynced(parsed_.durability()));
     VARVE_ASSIGN_OR_RETURN(namespace_, context().FindNamespace(parsed_.namespace_()));
-    return absl::OkStatus();
+    return CheckRequestBytes(*namespace_, request().Length());
   }
 
   void Conclude(absl::Status status) {

@@ -2,11 +2,13 @@
 
 #include <google/protobuf/arena.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/status_macros.h"
 #include "base/str_cat.h"
 #include "server/rpc/message_codec.h"
+#include "server/rpc/namespace_limits.h"
 #include "server/rpc/record_codec.h"
 #include "server/rpc/status_mapping.h"
 #include "server/rpc/write_codec.h"
@@ -17,6 +19,9 @@ namespace {
 constexpr size_t kProducerBytesMax = 256;
 // An answer above this (one that lists very many rows) counts against the server's answers.
 constexpr size_t kSmallAnswerBytes = 64 << 10;
+// How long a stream leaves its namespace's rate unlooked at: limits may change, and others come first.
+constexpr absl::Duration kRateWaitMin = absl::Milliseconds(5);
+constexpr absl::Duration kRateWaitMax = absl::Milliseconds(250);
 
 }  // namespace
 
@@ -29,6 +34,18 @@ void IngestStream::ReadLocked() {
   if (reading_ || half_closed_ || draining_ || failure_.has_value() || ending()) return;
   if (unadmitted_.has_value()) return;
   if (unanswered_.size() >= kWindowBatches || unanswered_bytes_ >= kWindowBytes) return;
+  if (rate_wait_) return;
+  const absl::Duration owed =
+      namespace_ == nullptr ? absl::ZeroDuration() : IngestOwed(*namespace_);
+  if (owed > absl::ZeroDuration()) {
+    rate_wait_ = true;
+    return RunAfterLocked(std::clamp(owed, kRateWaitMin, kRateWaitMax), context().write_pool,
+                          [this] {
+                            MutexLock lock(&mu_);
+                            rate_wait_ = false;
+                            ReadLocked();
+                          });
+  }
   reading_ = true;
   StartRead(&reading_into_);
 }
@@ -42,6 +59,7 @@ void IngestStream::OnReadDone(bool ok) {
     // What arrives when the stream is to end is as if it had not been sent: it is not acknowledged.
     if (!ok || draining_ || failure_.has_value() || ending()) return SettleLocked();
     bytes = reading_into_.Length();
+    if (namespace_ != nullptr) CountIngest(*namespace_, bytes);
     unanswered_.push_back({.bytes = bytes, .read_at = absl::Now()});
     unanswered_bytes_ += bytes;
     unadmitted_.emplace();
@@ -113,6 +131,7 @@ absl::Status IngestStream::Handle(Message message) {
   google::protobuf::Arena arena;
   auto& request = *google::protobuf::Arena::CreateMessage<v1::IngestRequest>(&arena);
   VARVE_RETURN_IF_ERROR(ParseMessage(message.bytes, &request));
+  const size_t bytes = message.bytes.Length();
   message.bytes.Clear();
   if (namespace_ == nullptr) {
     if (!request.has_open()) {
@@ -123,7 +142,7 @@ absl::Status IngestStream::Handle(Message message) {
   if (!request.has_batch()) {
     return absl::InvalidArgumentError("after `open`, every message of a stream must be `batch`");
   }
-  return Commit(request.batch());
+  return Commit(request.batch(), bytes);
 }
 
 absl::Status IngestStream::Open(const v1::IngestOpen& open) {
@@ -134,24 +153,28 @@ absl::Status IngestStream::Open(const v1::IngestOpen& open) {
   VARVE_ASSIGN_OR_RETURN(synced_, DecodeSynced(open.durability()));
   VARVE_ASSIGN_OR_RETURN(on_error_, DecodeOnError(open.on_error()));
   VARVE_ASSIGN_OR_RETURN(auto found, context().FindNamespace(open.namespace_()));
+  {
+    MutexLock lock(&mu_);
+    namespace_ = std::move(found);
+  }
   VARVE_ASSIGN_OR_RETURN(stream_share_, context().admission->streams.TryReserve(1));
+  VARVE_ASSIGN_OR_RETURN(namespace_share_, OpenStream(*namespace_));
   producer_ = open.producer();
   v1::IngestResponse response;
   v1::IngestOpened* opened = response.mutable_opened();
   if (!producer_.empty()) {
-    VARVE_ASSIGN_OR_RETURN(const uint64_t last, found->ProducerPosition(producer_));
+    VARVE_ASSIGN_OR_RETURN(const uint64_t last, namespace_->ProducerPosition(producer_));
     opened->set_last_batch(last);
   }
   opened->set_window_batches(kWindowBatches);
   opened->set_window_bytes(kWindowBytes);
-  opened->set_max_message_bytes(context().max_message_bytes);
-  namespace_ = std::move(found);
+  opened->set_max_message_bytes(RequestBytesMax(*namespace_, context().max_message_bytes));
   // The client takes `last_batch` for acknowledged: it promises what an acknowledgement does.
   return Answer(response, /*after_sync=*/synced_);
 }
 
-absl::Status IngestStream::Commit(const v1::IngestBatch& batch) {
-  const absl::StatusOr<engine::WriteResult> result = Upsert(batch);
+absl::Status IngestStream::Commit(const v1::IngestBatch& batch, size_t message_bytes) {
+  const absl::StatusOr<engine::WriteResult> result = Upsert(batch, message_bytes);
   if (!result.ok()) {
     return WithMetadata(WithPrefix(result.status(), StrCat("batch ", batch.number(), ": ")),
                         "batch", StrCat(batch.number()));
@@ -163,7 +186,9 @@ absl::Status IngestStream::Commit(const v1::IngestBatch& batch) {
   return Answer(response, synced_);
 }
 
-absl::StatusOr<engine::WriteResult> IngestStream::Upsert(const v1::IngestBatch& batch) {
+absl::StatusOr<engine::WriteResult> IngestStream::Upsert(const v1::IngestBatch& batch,
+                                                         size_t message_bytes) {
+  VARVE_RETURN_IF_ERROR(CheckRequestBytes(*namespace_, message_bytes));
   if (batch.number() == 0) return BadField("batch.number", "must be 1 or more, is 0");
   if (producer_.empty() && batch.number() != last_batch_ + 1) {
     return absl::FailedPreconditionError(
@@ -271,6 +296,7 @@ void IngestStream::Released() {
   acks_.clear();
   sending_.clear();
   stream_share_ = Budget::Share();
+  namespace_share_ = engine::Occupancy::Share();
   // The namespace may hold this stream, as one that waits for room: neither must keep the other.
   namespace_.reset();
 }

@@ -65,7 +65,7 @@ class IngestStream final
   void Written() override ABSL_LOCKS_EXCLUDED(mu_);
   void Released() override ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Reads on, if the window and the stream's state allow it.
+  // Reads on, if the window, the namespace's rate and the stream's state allow it.
   void ReadLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // A message that was read has its share of the budget.
   void Admitted(Budget::Share share) ABSL_LOCKS_EXCLUDED(mu_);
@@ -77,8 +77,8 @@ class IngestStream final
   // These run on the write pool, one at a time.
   absl::Status Handle(Message message);
   absl::Status Open(const v1::IngestOpen& open);
-  absl::Status Commit(const v1::IngestBatch& batch);
-  absl::StatusOr<engine::WriteResult> Upsert(const v1::IngestBatch& batch);
+  absl::Status Commit(const v1::IngestBatch& batch, size_t message_bytes);
+  absl::StatusOr<engine::WriteResult> Upsert(const v1::IngestBatch& batch, size_t message_bytes);
 
   // Queues the answer to a message; with `after_sync`, until what is committed by now is on disk.
   // ResourceExhausted when it is too large to be sent.
@@ -90,8 +90,9 @@ class IngestStream final
   // Ends the stream when it has a reason to and nothing is left to do.
   void SettleLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // Set by Open(), and used by whoever made the stream busy_.
+  // Set by Open(), under mu_; used by whoever made the stream busy_ without it.
   std::shared_ptr<engine::Namespace> namespace_;
+  engine::Occupancy::Share namespace_share_;
   Budget::Share stream_share_;
   std::string producer_;
   bool synced_ = false;
@@ -100,6 +101,7 @@ class IngestStream final
 
   grpc::ByteBuffer reading_into_;  // gRPC's while reading_
   bool reading_ ABSL_GUARDED_BY(mu_) = false;
+  bool rate_wait_ ABSL_GUARDED_BY(mu_) = false;  // reads on when the namespace's rate allows it
   bool half_closed_ ABSL_GUARDED_BY(mu_) = false;
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
   bool opened_ ABSL_GUARDED_BY(mu_) = false;

@@ -38,4 +38,10 @@ std::shared_ptr<const ApiKey> KeyRing::Find(const KeyHash& hash) const {
 
 size_t KeyRing::size() const { return keys()->size(); }
 
+KeyRing::Counts KeyRing::CountAt(absl::Time now) const {
+  Counts counts;
+  for (const ApiKey& key : *keys()) ++(key.expires <= now ? counts.expired : counts.valid);
+  return counts;
+}
+
 }  // namespace varve::server

@@ -26,6 +26,11 @@ class KeyRing {
   // The entry of a key; nullptr: there is none. An expired one is found too.
   std::shared_ptr<const ApiKey> Find(const KeyHash& hash) const ABSL_LOCKS_EXCLUDED(mu_);
   size_t size() const ABSL_LOCKS_EXCLUDED(mu_);
+  struct Counts {
+    size_t valid = 0;
+    size_t expired = 0;  // in the file still
+  };
+  Counts CountAt(absl::Time now) const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   using Keys = std::vector<ApiKey>;

@@ -59,8 +59,8 @@ absl::Status UpdateNamespace(const ServiceContext& context, const CallControl&,
                              const v1::UpdateNamespaceRequest& request,
                              v1::UpdateNamespaceResponse* response) {
   VARVE_ASSIGN_OR_RETURN(const auto found, context.FindNamespace(request.name()));
-  VARVE_RETURN_IF_ERROR(
-      found->UpdateIndexOptions(request.field(), DecodeIndexOptions(request.index())));
+  VARVE_RETURN_IF_ERROR(found->Update(request.field(), DecodeIndexOptions(request.index()),
+                                      DecodeLimits(request.limits())));
   *response->mutable_namespace_() = EncodeNamespace(*found->schema());
   return absl::OkStatus();
 }

@@ -151,6 +151,10 @@ class Call : public Reactor,
   void RunAfter(absl::Duration delay, ThreadPool* pool, std::function<void()> work)
       ABSL_LOCKS_EXCLUDED(mu_) {
     MutexLock lock(&mu_);
+    RunAfterLocked(delay, pool, std::move(work));
+  }
+  void RunAfterLocked(absl::Duration delay, ThreadPool* pool, std::function<void()> work)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (end_.has_value()) return;
     alarm_.emplace();
     // The alarm keeps its function until it is destroyed, and this object keeps the alarm: the

@@ -77,6 +77,18 @@ void EncodeIndexOptions(const index::IndexOptions& in, v1::IndexOptions* out) {
   out->set_quantization(static_cast<v1::Quantization>(in.quantization));  // numbered alike
 }
 
+void EncodeLimits(const engine::NamespaceLimits& in, v1::NamespaceLimits* out) {
+  if (in.vectors.has_value()) out->set_max_vectors(*in.vectors);
+  if (in.vector_bytes.has_value()) out->set_max_vector_bytes(*in.vector_bytes);
+  if (in.request_bytes.has_value()) out->set_max_request_bytes(*in.request_bytes);
+  if (in.k.has_value()) out->set_max_k(*in.k);
+  if (in.ef_search.has_value()) out->set_max_ef_search(*in.ef_search);
+  if (in.searches.has_value()) out->set_max_searches(*in.searches);
+  if (in.streams.has_value()) out->set_max_streams(*in.streams);
+  if (in.ingest_bytes_per_second.has_value())
+    out->set_max_ingest_bytes_per_second(*in.ingest_bytes_per_second);
+}
+
 absl::StatusOr<engine::FieldSchema> DecodeField(const v1::VectorField& in,
                                                 const std::string& field) {
   engine::FieldSchema out;
@@ -133,6 +145,7 @@ absl::StatusOr<engine::NamespaceSchema> DecodeNamespace(const v1::Namespace& in)
     out.attributes.push_back(std::move(attribute));
   }
   VARVE_ASSIGN_OR_RETURN(out.default_ttl, DecodeTtl(in.default_ttl()));
+  Apply(DecodeLimits(in.limits()), &out.limits);
   return out;
 }
 
@@ -158,11 +171,26 @@ v1::Namespace EncodeNamespace(const engine::NamespaceSchema& schema) {
     added->set_type(static_cast<v1::AttributeType>(attribute.type));  // numbered alike
     added->set_list(attribute.is_list);
   }
+  EncodeLimits(schema.limits, out.mutable_limits());
   if (schema.default_ttl != absl::ZeroDuration()) {
     const int64_t ttl = absl::ToInt64Microseconds(schema.default_ttl);
     out.mutable_default_ttl()->set_seconds(ttl / 1'000'000);
     out.mutable_default_ttl()->set_nanos(static_cast<int32_t>(ttl % 1'000'000 * 1000));
   }
+  return out;
+}
+
+engine::NamespaceLimits DecodeLimits(const v1::NamespaceLimits& in) {
+  engine::NamespaceLimits out;
+  if (in.has_max_vectors()) out.vectors = in.max_vectors();
+  if (in.has_max_vector_bytes()) out.vector_bytes = in.max_vector_bytes();
+  if (in.has_max_request_bytes()) out.request_bytes = in.max_request_bytes();
+  if (in.has_max_k()) out.k = in.max_k();
+  if (in.has_max_ef_search()) out.ef_search = in.max_ef_search();
+  if (in.has_max_searches()) out.searches = in.max_searches();
+  if (in.has_max_streams()) out.streams = in.max_streams();
+  if (in.has_max_ingest_bytes_per_second())
+    out.ingest_bytes_per_second = in.max_ingest_bytes_per_second();
   return out;
 }
 

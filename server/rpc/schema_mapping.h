@@ -15,6 +15,7 @@ absl::StatusOr<engine::NamespaceSchema> DecodeNamespace(const v1::Namespace& in)
 v1::Namespace EncodeNamespace(const engine::NamespaceSchema& schema);
 
 engine::IndexOptionsUpdate DecodeIndexOptions(const v1::IndexOptions& in);
+engine::NamespaceLimits DecodeLimits(const v1::NamespaceLimits& in);
 
 }  // namespace varve::server
 

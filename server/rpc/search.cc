@@ -14,6 +14,7 @@
 #include "server/log.h"
 #include "server/rpc/line_limit.h"
 #include "server/rpc/metadata_codec.h"
+#include "server/rpc/namespace_limits.h"
 #include "server/rpc/record_codec.h"
 #include "server/rpc/status_mapping.h"
 #include "server/rpc/tensor_codec.h"
@@ -34,21 +35,26 @@ engine::RecordMask Mask(const ServiceContext& context, bool vectors, bool metada
           .bytes_max = context.max_message_bytes};
 }
 
-// The server's own limits, below those of every server.
-absl::Status CheckLimits(const RequestLimits& limits, const v1::SearchOptions& options) {
-  if (const uint32_t k_max = limits.k; options.k() > k_max) {
-    return absl::ResourceExhaustedError(StrCat("options.k: this server gives up to ", k_max,
-                                               " (--max-k), asked are ", options.k()));
-  }
-  if (const uint32_t ef_max = limits.ef_search; options.ef_search() > ef_max) {
-    return absl::ResourceExhaustedError(StrCat("options.ef_search: this server takes up to ",
-                                               ef_max, " (--max-ef), asked are ",
-                                               options.ef_search()));
-  }
-  return absl::OkStatus();
+absl::Status CheckLimit(std::string_view option, uint64_t asked, std::string_view whose,
+                        uint64_t most, std::string_view limit) {
+  if (asked <= most) return absl::OkStatus();
+  return absl::ResourceExhaustedError(StrCat("options.", option, ": this ", whose, " takes up to ",
+                                             most, " (", limit, "), asked are ", asked));
+}
+
+// The server's own limits and the namespace's, below those of every server.
+absl::Status CheckLimits(const RequestLimits& server, const engine::Namespace& searched,
+                         const v1::SearchOptions& options) {
+  const engine::NamespaceLimits own = searched.schema()->limits;
+  const uint64_t k = options.k(), ef = options.ef_search();
+  VARVE_RETURN_IF_ERROR(CheckLimit("k", k, "server", server.k, "--max-k"));
+  VARVE_RETURN_IF_ERROR(CheckLimit("ef_search", ef, "server", server.ef_search, "--max-ef"));
+  VARVE_RETURN_IF_ERROR(CheckLimit("k", k, "namespace", own.k.value_or(k), "max_k"));
+  return CheckLimit("ef_search", ef, "namespace", own.ef_search.value_or(ef), "max_ef_search");
 }
 
 absl::StatusOr<engine::SearchQuery> ToQuery(const ServiceContext& context,
+                                            const engine::Namespace& searched,
                                             const v1::SearchOptions& options,
                                             const TensorView& queries) {
   engine::SearchQuery query{.field = options.field(),
@@ -63,7 +69,7 @@ absl::StatusOr<engine::SearchQuery> ToQuery(const ServiceContext& context,
                             .group_size = std::max<uint32_t>(options.group_size(), 1)};
   // InvalidArgument, for what no server does, comes from the engine.
   if (options.k() <= engine::kResultsMax && options.ef_search() <= engine::kEfMax) {
-    VARVE_RETURN_IF_ERROR(CheckLimits(*context.limits, options));
+    VARVE_RETURN_IF_ERROR(CheckLimits(*context.limits, searched, options));
   }
   if (options.has_ef_search()) query.ef_search = options.ef_search();
   if (options.has_max_distance()) query.max_distance = options.max_distance();
@@ -153,6 +159,7 @@ absl::StatusOr<engine::SearchResult> RunSearch(const ServiceContext& context,
                                                const CallControl& control,
                                                const engine::Namespace& searched,
                                                const engine::SearchQuery& query, bool batch) {
+  VARVE_ASSIGN_OR_RETURN(const auto share, BeginSearch(searched));
   SearchMetrics& metrics = context.metrics->searches;
   const absl::Time begin = absl::Now();
   metrics.in_flight.Begin();
@@ -267,6 +274,7 @@ absl::Status CheckQueryShape(const engine::Namespace& searched, const v1::Search
 absl::Status Search(const ServiceContext& context, const CallControl& control,
                     const v1::SearchRequest& request, v1::SearchResponse* response) {
   VARVE_ASSIGN_OR_RETURN(const auto searched, context.FindNamespace(request.namespace_()));
+  VARVE_RETURN_IF_ERROR(CheckRequestBytes(*searched, request.ByteSizeLong()));
   TensorView vectors;
   DecodedIds positive, negative;
   if (request.has_examples()) {
@@ -283,7 +291,8 @@ absl::Status Search(const ServiceContext& context, const CallControl& control,
     VARVE_ASSIGN_OR_RETURN(vectors, DecodeQuery(request.query()));
     VARVE_RETURN_IF_ERROR(CheckQueryShape(*searched, request));
   }
-  VARVE_ASSIGN_OR_RETURN(engine::SearchQuery query, ToQuery(context, request.options(), vectors));
+  VARVE_ASSIGN_OR_RETURN(engine::SearchQuery query,
+                         ToQuery(context, *searched, request.options(), vectors));
   query.positive = positive.view();
   query.negative = negative.view();
   if (query.include.vectors) {
@@ -299,6 +308,7 @@ absl::Status Search(const ServiceContext& context, const CallControl& control,
 absl::Status SearchBatch(const ServiceContext& context, const CallControl& control,
                          const v1::SearchBatchRequest& request, v1::SearchBatchResponse* response) {
   VARVE_ASSIGN_OR_RETURN(const auto searched, context.FindNamespace(request.namespace_()));
+  VARVE_RETURN_IF_ERROR(CheckRequestBytes(*searched, request.ByteSizeLong()));
   VARVE_ASSIGN_OR_RETURN(const TensorView queries, DecodeMatrix(request.queries(), "queries"));
   const v1::SearchOptions& options = request.options();
   const auto refuse = [](std::string_view option, bool set) {
@@ -317,7 +327,8 @@ absl::Status SearchBatch(const ServiceContext& context, const CallControl& contr
                     StrCat("field \"", field.name,
                            "\" has several vectors for each record: search one by one"));
   }
-  VARVE_ASSIGN_OR_RETURN(const engine::SearchQuery query, ToQuery(context, options, queries));
+  VARVE_ASSIGN_OR_RETURN(const engine::SearchQuery query,
+                         ToQuery(context, *searched, options, queries));
   if (queries.rows * query.k > kBatchResultsMax) {
     return absl::ResourceExhaustedError(StrCat(queries.rows, " queries of ", query.k,
                                                " results each are more than ", kBatchResultsMax,

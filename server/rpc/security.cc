@@ -56,6 +56,11 @@ void Security::ReloadChanged() {
   if (certificate_files_.Changed()) ReloadCertificates();
 }
 
+std::optional<absl::Time> Security::certificate_expires() const {
+  if (certificates_ == nullptr) return std::nullopt;
+  return certificates_->expires();
+}
+
 void Security::ReloadKeys() const {
   if (absl::Status status = keys_->Reload(); !status.ok()) {
     return LogFailure("API keys stay as they were", status);

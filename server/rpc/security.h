@@ -2,6 +2,7 @@
 #define VARVE_SERVER_RPC_SECURITY_H_
 
 #include <memory>
+#include <optional>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -26,6 +27,8 @@ class Security {
   // As Reload(), for files that have changed since they were last looked at.
   void ReloadChanged() ABSL_LOCKS_EXCLUDED(mu_);
 
+  // When the server's certificate expires; nullopt: it has none.
+  std::optional<absl::Time> certificate_expires() const;
   // Nullptr: calls need no key.
   const KeyRing* keys() const { return keys_.get(); }
   // Of the listening port.

@@ -90,6 +90,7 @@ void Configure(const Options& options, grpc::ServerBuilder* builder) {
 WriteLimits ToWriteLimits(const Options& options) {
   return {.memory_bytes = options.memory_budget_bytes,
           .disk_reserve_bytes = options.disk_reserve_bytes,
+          .data_bytes = options.max_data_bytes,
           .bytes_per_second = options.max_ingest_bytes_per_second};
 }
 
@@ -99,6 +100,7 @@ MachineProbes Probes(engine::Engine* engine) {
             VARVE_ASSIGN_OR_RETURN(const auto space, engine->DiskSpace());
             return space.available;
           },
+          .data_used = [engine] { return engine->DataBytes(); },
           .relieve = [engine] { engine->ReleaseMemory(); }};
 }
 
@@ -196,6 +198,8 @@ class ServerImpl final : public Server {
 
   const ServerMetrics& metrics() const override { return metrics_; }
   const Admission& admission() const override { return admission_; }
+  const WriteGate& gate() const override { return gate_; }
+  const Security& security() const override { return *security_; }
   int port() const override { return port_; }
   bool serving() const override { return !calls_.draining(); }
   void ReloadSecurity() override { security_->Reload(); }
@@ -251,8 +255,8 @@ class ServerImpl final : public Server {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options,
+                                                      std::unique_ptr<Security> security,
                                                       engine::Engine* engine) {
-  VARVE_ASSIGN_OR_RETURN(auto security, Security::Open(options));
   auto server = std::make_unique<ServerImpl>(options, engine, std::move(security));
   if (absl::Status status = server->Listen(options); !status.ok()) return status;
   return server;

@@ -9,6 +9,8 @@
 
 namespace varve::server {
 
+class Security;
+class WriteGate;
 struct Admission;
 struct ServerMetrics;
 
@@ -16,9 +18,10 @@ struct ServerMetrics;
 // their work. Thread-safe.
 class Server {
  public:
-  // Listens and serves. `engine` outlives the server. Unavailable: the address cannot be listened
-  // on. Other errors are about the files of keys and certificates, and name them.
+  // Listens and serves, with the keys and certificates of `security`. `engine` outlives the server.
+  // Unavailable: the address cannot be listened on.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const Options& options,
+                                                       std::unique_ptr<Security> security,
                                                        engine::Engine* engine);
   // Drains first, if nobody has.
   virtual ~Server() = default;
@@ -26,6 +29,8 @@ class Server {
   // What its calls have done, and what they hold.
   virtual const ServerMetrics& metrics() const = 0;
   virtual const Admission& admission() const = 0;
+  virtual const WriteGate& gate() const = 0;
+  virtual const Security& security() const = 0;
 
   // The port listened on.
   virtual int port() const = 0;

@@ -5,6 +5,8 @@
 #include <numeric>
 #include <utility>
 
+#include "server/rpc/security.h"
+
 namespace varve::server {
 namespace {
 
@@ -65,7 +67,9 @@ void ServerFixture::Start() {
   auto engine = engine::Engine::Open({.data_dir = options_.data_dir});
   ASSERT_TRUE(engine.ok()) << engine.status();
   engine_ = *std::move(engine);
-  auto server = Server::Start(options_, engine_.get());
+  auto security = Security::Open(options_);
+  ASSERT_TRUE(security.ok()) << security.status();
+  auto server = Server::Start(options_, *std::move(security), engine_.get());
   ASSERT_TRUE(server.ok()) << server.status();
   server_ = *std::move(server);
   channel_ = Connect();

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "server/rpc/security.h"
 #include "server/rpc/server_fixture.h"
 
 namespace varve::server {
@@ -74,7 +75,9 @@ TEST_F(ServerTest, TwoServersDoNotShareAPort) {
   Start();
   Options same_port = options_;
   same_port.port = server_->port();
-  const auto second = Server::Start(same_port, engine_.get());
+  auto security = Security::Open(same_port);
+  ASSERT_TRUE(security.ok()) << security.status();
+  const auto second = Server::Start(same_port, *std::move(security), engine_.get());
   EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(second.status().message()), HasSubstr(std::to_string(server_->port())));
 }

@@ -13,6 +13,9 @@ namespace {
 // How old what is known of the machine may be.
 constexpr absl::Duration kMemoryAge = absl::Milliseconds(5);
 constexpr absl::Duration kDiskAge = absl::Milliseconds(100);
+constexpr absl::Duration kDataAge = absl::Seconds(1);
+// Measuring the data directory may take one part in so many of the watcher's time.
+constexpr int kMeasuringShare = 20;
 // How often waiting writes are looked at, and memory is asked for.
 constexpr absl::Duration kWatchInterval = absl::Milliseconds(20);
 constexpr absl::Duration kRelieveInterval = absl::Seconds(1);
@@ -20,20 +23,16 @@ constexpr absl::Duration kRelieveInterval = absl::Seconds(1);
 constexpr absl::Duration kRetryMemory = absl::Seconds(1);
 constexpr absl::Duration kRetryDisk = absl::Seconds(10);
 
-// A pause in which nothing was written may be made up for, up to so much.
-constexpr absl::Duration kBurst = absl::Seconds(1);
-
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 
 }  // namespace
 
 WriteGate::WriteGate(const WriteLimits& limits, MachineProbes probes, ThreadPool* pool,
                      absl::Duration patience)
-    : probes_(std::move(probes)),
-      pool_(pool),
-      patience_(patience),
-      limits_(limits),
-      watcher_([this] { Watch(); }) {}
+    : probes_(std::move(probes)), pool_(pool), patience_(patience), limits_(limits) {
+  MeasureData();
+  watcher_ = std::thread([this] { Watch(); });
+}
 
 WriteGate::~WriteGate() {
   {
@@ -66,9 +65,30 @@ absl::Status WriteGate::CheckDisk() {
 }
 
 void WriteGate::SetLimits(const WriteLimits& limits) {
+  {
+    MutexLock lock(&mu_);
+    limits_ = limits;
+    memory_seen_ = disk_seen_ = absl::InfinitePast();
+  }
+  MeasureData();
+  changed_.SignalAll();
+}
+
+void WriteGate::MeasureData() {
+  uint64_t passed_before = 0;
+  {
+    MutexLock lock(&mu_);
+    measure_data_at_ = absl::InfiniteFuture();
+    if (limits_.data_bytes == 0) return;
+    passed_before = data_passed_;
+  }
+  const absl::Time begin = absl::Now();
+  const uint64_t used = probes_.data_used();
+  const absl::Time end = absl::Now();
   MutexLock lock(&mu_);
-  limits_ = limits;
-  memory_seen_ = disk_seen_ = absl::InfinitePast();
+  data_used_ = used;
+  data_passed_ -= std::min(data_passed_, passed_before);
+  measure_data_at_ = end + std::max(kDataAge, (end - begin) * kMeasuringShare);
 }
 
 void WriteGate::Drain() {
@@ -84,15 +104,19 @@ size_t WriteGate::waiting() const {
 void WriteGate::Watch() {
   absl::Time relieved = absl::InfinitePast();
   while (true) {
-    bool relieve = false;
+    bool relieve = false, measure = false;
     {
       MutexLock lock(&mu_);
-      while (!stopping_ && waiters_.empty()) changed_.Wait(&mu_);
+      while (!stopping_ && waiters_.empty() && absl::Now() < measure_data_at_) {
+        changed_.WaitUntil(&mu_, absl::ToChronoTime(measure_data_at_));
+      }
       if (stopping_) return;
       const absl::Time now = absl::Now();
+      measure = now >= measure_data_at_;
       relieve = MemoryShortLocked(now) && now - relieved >= kRelieveInterval;
       ServeLocked();
     }
+    if (measure) MeasureData();
     if (relieve) {
       probes_.relieve();
       relieved = absl::Now();
@@ -133,11 +157,19 @@ WriteGate::Verdict WriteGate::JudgeLocked(absl::Time since, absl::Time now, absl
         kRetryMemory);
     return Verdict::kRefuse;
   }
-  return limits_.bytes_per_second > 0 && now < paid_ && !draining_ ? Verdict::kWait
-                                                                   : Verdict::kPass;
+  const bool owed = rate_.Owed(limits_.bytes_per_second, now) > absl::ZeroDuration();
+  return owed && !draining_ ? Verdict::kWait : Verdict::kPass;
 }
 
 absl::Status WriteGate::CheckDiskLocked(absl::Time now) {
+  if (limits_.data_bytes != 0 && data_used_ + data_passed_ >= limits_.data_bytes) {
+    return WithRetryAfter(
+        absl::ResourceExhaustedError(
+            StrCat("the data directory takes ", (data_used_ + data_passed_) / kMiB,
+                   " MiB, and may take ", limits_.data_bytes / kMiB,
+                   " MiB (--max-data-mib); deletions and reads go on: make room, or raise it")),
+        kRetryDisk);
+  }
   if (limits_.disk_reserve_bytes == 0) return absl::OkStatus();
   if (now - disk_seen_ < kDiskAge) return disk_;
   disk_seen_ = now;
@@ -167,9 +199,8 @@ bool WriteGate::MemoryShortLocked(absl::Time now) {
 }
 
 void WriteGate::CountLocked(size_t bytes, absl::Time now) {
-  if (limits_.bytes_per_second == 0) return;
-  paid_ = std::max(paid_, now - kBurst) +
-          absl::Seconds(static_cast<double>(bytes) / static_cast<double>(limits_.bytes_per_second));
+  if (limits_.data_bytes != 0) data_passed_ += bytes;
+  rate_.Pass(bytes, limits_.bytes_per_second, now);
 }
 
 }  // namespace varve::server

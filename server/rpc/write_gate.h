@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/byte_rate.h"
 #include "base/mutex.h"
 #include "base/thread_pool.h"
 
@@ -21,6 +22,7 @@ namespace varve::server {
 struct WriteLimits {
   uint64_t memory_bytes = 0;        // of the whole process, mapped files apart
   uint64_t disk_reserve_bytes = 0;  // what is to stay free on the data directory's disk
+  uint64_t data_bytes = 0;          // of the data directory
   uint64_t bytes_per_second = 0;    // of all clients together
 };
 
@@ -28,13 +30,14 @@ struct WriteLimits {
 struct MachineProbes {
   std::function<uint64_t()> memory_used;
   std::function<absl::StatusOr<uint64_t>()> disk_free;
+  std::function<uint64_t()> data_used;  // what the data directory takes; may take its time
   // Asks for memory to be given back; called now and then while there is too little. May take its time.
   std::function<void()> relieve;
 };
 
 // WriteGate stands before everything that adds data: it lets a write pass while the machine has room,
 // holds it back while memory is short or the rate is reached, and refuses it when that lasts, or when the
-// disk is nearly full. Deletions and reads do not pass here: they go on.
+// disk, or the data directory's share of it, is nearly full. Deletions and reads do not pass here: they go on.
 //
 // Memory is looked at before a write passes, and kMemoryShare of the budget is where writes begin to wait:
 // the rest is for what is under way already. Thread-safe.
@@ -83,6 +86,8 @@ class WriteGate {
   Verdict JudgeLocked(absl::Time since, absl::Time now, absl::Status* why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckDiskLocked(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Looks at how large the data directory is, where that is limited.
+  void MeasureData() ABSL_LOCKS_EXCLUDED(mu_);
   bool MemoryShortLocked(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CountLocked(size_t bytes, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -100,8 +105,11 @@ class WriteGate {
   absl::Time memory_seen_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
   absl::Status disk_ ABSL_GUARDED_BY(mu_);
   absl::Time disk_seen_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
-  // When the bytes that have passed are paid for.
-  absl::Time paid_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
+  // As measured, and what has passed since then.
+  uint64_t data_used_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t data_passed_ ABSL_GUARDED_BY(mu_) = 0;
+  absl::Time measure_data_at_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
+  ByteRate rate_;
   std::thread watcher_;
 };
 

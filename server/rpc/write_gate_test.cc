@@ -31,6 +31,7 @@ class WriteGateTest : public testing::Test {
                                   if (disk_fails_) return absl::UnavailableError("disk: no answer");
                                   return disk_.load();
                                 },
+                                .data_used = [this] { return data_.load(); },
                                 .relieve =
                                     [this] {
                                       MutexLock lock(&mu_);
@@ -71,7 +72,7 @@ class WriteGateTest : public testing::Test {
     return order_;
   }
 
-  std::atomic<uint64_t> memory_ = 0, disk_ = 1000 * kMiB;
+  std::atomic<uint64_t> memory_ = 0, disk_ = 1000 * kMiB, data_ = 0;
   std::atomic<bool> disk_fails_ = false;
   Mutex mu_;
   CondVar changed_;
@@ -142,6 +143,31 @@ TEST_F(WriteGateTest, ADiskThatIsNearlyFullRefusesAtOnceUntilThereIsRoom) {
   Look();
   Enter(4);
   EXPECT_TRUE(absl::IsUnavailable(last())) << last();
+}
+
+TEST_F(WriteGateTest, ADataDirectoryThatIsFullRefusesAtOnceUntilThereIsRoom) {
+  data_ = 90 * kMiB;
+  Open({.data_bytes = 100 * kMiB});
+  Enter(1, 10 * kMiB);
+  EXPECT_TRUE(last().ok());
+  Enter(2);
+  EXPECT_TRUE(absl::IsResourceExhausted(last())) << "what has passed counts before it is measured";
+  EXPECT_THAT(std::string(last().message()),
+              AllOf(HasSubstr("takes 100 MiB"), HasSubstr("may take 100 MiB"),
+                    HasSubstr("--max-data-mib")));
+  EXPECT_TRUE(absl::IsResourceExhausted(gate_->CheckDisk()));
+  data_ = 50 * kMiB;
+  Look();
+  Enter(3);
+  EXPECT_TRUE(last().ok());
+}
+
+TEST_F(WriteGateTest, TheDataDirectoryIsMeasuredNowAndThenByItself) {
+  data_ = 100 * kMiB;
+  Open({.data_bytes = 100 * kMiB});
+  data_ = 0;
+  do Enter(1);
+  while (!last().ok());
 }
 
 TEST_F(WriteGateTest, ACopyAsksForTheDiskAloneAndWaitsForNothing) {

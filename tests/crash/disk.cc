@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -436,6 +437,9 @@ int fallocate64(int, int, off_t, off_t) {
 
 int fsync(int fd) { return varve::Sync(fd); }
 int fdatasync(int fd) { return varve::Sync(fd); }
+
+// Work in the background, which the script waits for, does not stand back behind what else the machine does.
+int setpriority(__priority_which_t, id_t, int) noexcept { return 0; }
 
 // RocksDB rests a second after each failure of a flush or a compaction.
 int usleep(useconds_t microseconds) {

@@ -303,6 +303,21 @@ def test_memory_and_disk_are_told(varved):
     assert 0 < flushed.value("process_open_fds") < flushed.value("process_max_fds")
 
 
+def test_snapshots_are_told_with_the_age_of_the_newest(varved):
+    with Api(varved.address) as api:
+        api.create("a", 2)
+        assert scrape(varved).value("varve_snapshots") == 0
+        assert "varve_snapshot_newest_timestamp_seconds" not in scrape(varved).samples
+        for name in ("one", "two"):
+            made = api.admin.CreateSnapshot(
+                v1.CreateSnapshotRequest(name=name), timeout=CALL_SECONDS
+            )
+        metrics = scrape(varved)
+        assert metrics.value("varve_snapshots") == 2
+        newest = metrics.value("varve_snapshot_newest_timestamp_seconds")
+        assert newest == made.snapshot.create_time.seconds
+
+
 def test_histograms_are_well_formed_and_families_are_described(varved):
     with Api(varved.address) as api:
         api.create("a", DIMENSION)

@@ -6,6 +6,7 @@ import socket
 import ssl
 import stat
 import subprocess
+import time
 
 import grpc
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from testutil import v1
 from testutil.api import CALL_SECONDS, Api, IngestStream, fails_with, opening
+from testutil.metrics import scrape
 from testutil.secure import Authority, Keys, reload, wait_for_log
 from testutil.varved import VARVE, VARVED, Varved
 
@@ -68,8 +70,13 @@ class TestKeys:
             assert stream.write(2, [2], VECTOR).records_written == 1
             with Api(server.address, keys.of["new"]) as new, new.open("n") as successor:
                 assert successor.write(1, [3], VECTOR).records_written == 1
+                told = scrape(server)
                 keys.remove("old")
                 reload(server, "API keys read")
+                now = scrape(server)
+                assert told.value("varve_api_keys", state="valid") - 1 == now.value(
+                    "varve_api_keys", state="valid"
+                )
                 with fails_with(UNAUTHENTICATED, "was removed"):
                     stream.write(3, [4], VECTOR)
                 assert successor.write(2, [5], VECTOR).records_written == 1
@@ -139,6 +146,7 @@ class TestKeys:
                 while True:  # until it is refused; the call itself ends after CALL_SECONDS
                     number += 1
                     stream.write(number, [number], VECTOR)
+        assert scrape(server).value("varve_api_keys", state="expired") == 1
 
     def test_a_file_that_is_wrong_leaves_the_keys_and_is_named(self, server, keys):
         keys.path.write_text('{"keys": [{"id": "broken"}]}')
@@ -276,6 +284,9 @@ class TestCertificates:
             with api.open("n") as stream:
                 assert stream.write(1, [1], VECTOR).records_written == 1
                 before = self.shown(server)
+                in_a_month = time.time() + 30 * 24 * 3600
+                expires = scrape(server).value("varve_certificate_expiry_timestamp_seconds")
+                assert abs(expires - in_a_month) < 3600
                 authority.sign("server")
                 reload(server, "certificates read")
                 assert self.shown(server) != before
@@ -316,7 +327,8 @@ class TestCertificates:
         )
         data = ["--data-dir", tmp_path / "data"]
         for flags, error in (
-            (["--tls-cert", tmp_path / "absent", "--tls-key", key], "cannot read"),
+            (["--tls-cert", tmp_path / "absent", "--tls-key", key], "--tls-cert: cannot read"),
+            (["--tls-cert", certificate, "--tls-key", tmp_path / "absent"], "--tls-key: cannot"),
             (["--tls-cert", key, "--tls-key", key], "holds no certificate in PEM"),
             (["--tls-cert", certificate, "--tls-key", old_key], "is not the private key of"),
             (["--tls-cert", certificate, "--tls-key", protected], "without a password"),
@@ -330,6 +342,7 @@ class TestCertificates:
             (["--tls-cert", certificate], "--tls-key"),
         ):
             assert error in refused_to_start(*data, *flags)
+        assert not (tmp_path / "data").exists()
 
     def test_the_command_line_speaks_tls(self, server, authority, tmp_path):
         assert "version" in server.run("--tls-ca", str(authority.certificate), "stats").stdout

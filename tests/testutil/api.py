@@ -246,16 +246,23 @@ class Api:
     def __exit__(self, *_) -> None:
         self._connection.close()
 
-    def create(self, name: str, dimension: int, metric="l2", element_type=0, id_type=0, **index):
+    def create(
+        self, name: str, dimension: int, metric="l2", element_type=0, id_type=0, limits=None, **index
+    ) -> v1.Namespace:
         field = v1.VectorField(
             dimension=dimension,
             metric=METRICS[metric],
             element_type=element_type,
             index=v1.IndexOptions(**index),
         )
-        namespace = v1.Namespace(name=name, fields=[field], id_type=id_type)
+        namespace = v1.Namespace(name=name, fields=[field], id_type=id_type, limits=limits)
         request = v1.CreateNamespaceRequest(namespace=namespace)
         return self.namespaces.CreateNamespace(request, timeout=CALL_SECONDS).namespace
+
+    def set_limits(self, namespace: str, **limits) -> v1.NamespaceLimits:
+        request = v1.UpdateNamespaceRequest(name=namespace, limits=v1.NamespaceLimits(**limits))
+        updated = self.namespaces.UpdateNamespace(request, timeout=CALL_SECONDS)
+        return updated.namespace.limits
 
     def open(self, namespace: str, producer="", durability=0, on_error=0) -> IngestStream:
         """An opened stream; what `opened` said is in its attribute of that name."""

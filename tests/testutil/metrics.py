@@ -1,6 +1,7 @@
 """Reads what a server's /metrics says."""
 
 import re
+import time
 import urllib.request
 
 from testutil.varved import Varved
@@ -59,6 +60,13 @@ class Metrics:
             if family in self.types and (family == name or self.types[family] == "histogram"):
                 return family
         return None
+
+
+def wait_for(server: Varved, name: str, value: float, **labels: str) -> None:
+    """Until the metric has the value."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while (now := scrape(server).value(name, **labels)) != value:
+        assert time.monotonic() < deadline, f"{name} is {now}, not {value}"
 
 
 def scrape(server: Varved) -> Metrics:

@@ -1,6 +1,10 @@
 #include "clients/cli/verbs/index_options.h"
 
+#include <algorithm>
 #include <optional>
+#include <string>
+
+#include "base/str_cat.h"
 
 namespace varve::cli {
 namespace {
@@ -29,6 +33,13 @@ void AddIndexOptions(CLI::App* verb, client::IndexOptions* index) {
                    "true or false: whether segments are merged and rebuilt in the background");
   AddChoice(verb, "--quantization", &index->quantization, kQuantizations,
             "int8 (default) or none: what graphs are built and walked on");
+}
+
+void AddLimitOptions(CLI::App* verb, client::NamespaceLimits* limits) {
+  ForEachLimit(limits, [&](std::string name, auto& limit, const char* help) {
+    std::replace(name.begin(), name.end(), '_', '-');
+    verb->add_option("--" + name, limit, StrCat(help, "; 0: no limit"));
+  });
 }
 
 }  // namespace varve::cli

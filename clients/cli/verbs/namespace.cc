@@ -26,6 +26,7 @@ using client::IdType;
 using client::IndexOptions;
 using client::Metric;
 using client::Namespace;
+using client::NamespaceLimits;
 using client::VectorField;
 
 struct NamespaceOptions {
@@ -40,6 +41,7 @@ struct NamespaceOptions {
   std::string ttl;
   IdType id_type = IdType::kUndecided;
   IndexOptions index;
+  NamespaceLimits limits;
   std::string field;  // to update
 };
 
@@ -76,6 +78,14 @@ Json IndexJson(IndexOptions index) {
   return document;
 }
 
+Json LimitsJson(const NamespaceLimits& limits) {
+  Json document;
+  ForEachLimit(&limits, [&](const char* name, const auto& limit, const char*) {
+    if (limit) document[name] = *limit;
+  });
+  return document;
+}
+
 // What a field adds to the document it is in.
 void AddField(const VectorField& field, Json* document) {
   (*document)["dimension"] = field.dimension;
@@ -106,19 +116,23 @@ Json ToJson(const Namespace& space) {
   document["create_time"] = absl::FormatTime(space.create_time, absl::UTCTimeZone());
   if (space.default_ttl != absl::ZeroDuration()) document["ttl"] = SpanText(space.default_ttl);
   if (!attributes.empty()) document["attributes"] = std::move(attributes);
+  if (Json limits = LimitsJson(space.limits); !limits.is_null())
+    document["limits"] = std::move(limits);
   if (!index.is_null()) document["index"] = std::move(index);
   if (!fields.empty()) document["fields"] = std::move(fields);
   return document;
 }
 
-// A line for each scalar of an object, then those of its index.
+// A line for each scalar of an object, then those of its limits and its index.
 void PrintLines(const Json& object, std::string_view indent, std::ostream& out) {
   for (const auto& [name, value] : object.items()) {
     if (value.is_structured()) continue;
     out << indent << name << ": " << (value.is_string() ? value.get<std::string>() : ToText(value))
         << "\n";
   }
-  if (object.contains("index")) PrintLines(object["index"], indent, out);
+  for (const char* part : {"limits", "index"}) {
+    if (object.contains(part)) PrintLines(object[part], indent, out);
+  }
 }
 
 // Prints one namespace, a line for each thing about it.
@@ -161,7 +175,7 @@ absl::StatusOr<std::vector<VectorField>> FieldsOf(const NamespaceOptions& option
 }
 
 absl::Status Create(const NamespaceOptions& options, Session& session) {
-  Namespace spec{.name = options.name, .id_type = options.id_type};
+  Namespace spec{.name = options.name, .id_type = options.id_type, .limits = options.limits};
   VARVE_ASSIGN_OR_RETURN(spec.fields, FieldsOf(options));
   for (const std::string& text : options.attributes) {
     VARVE_ASSIGN_OR_RETURN(client::AttributeSchema attribute, ParseAttribute(text));
@@ -217,13 +231,19 @@ absl::Status Describe(const NamespaceOptions& options, Session& session) {
   return absl::OkStatus();
 }
 
-absl::Status Update(NamespaceOptions options, Session& session) {
-  bool any = options.index.auto_compaction.has_value() || options.index.quantization.has_value();
-  for (const auto& [name, value] : Members(&options.index)) any = any || value->has_value();
-  if (!any) return UsageError("name an option to change");
+absl::Status Update(const NamespaceOptions& options, Session& session) {
+  const bool index = !IndexJson(options.index).is_null();
+  const bool limits = !LimitsJson(options.limits).is_null();
+  if (!index && !limits) return UsageError("name an option to change");
   VARVE_ASSIGN_OR_RETURN(Client* const client, session.client());
-  VARVE_ASSIGN_OR_RETURN(const Namespace space,
-                         client->UpdateNamespace(options.name, options.index, options.field));
+  Namespace space;
+  if (index) {
+    VARVE_ASSIGN_OR_RETURN(space,
+                           client->UpdateNamespace(options.name, options.index, options.field));
+  }
+  if (limits) {
+    VARVE_ASSIGN_OR_RETURN(space, client->UpdateLimits(options.name, options.limits));
+  }
   Print(session, space);
   return absl::OkStatus();
 }
@@ -288,12 +308,14 @@ void AddNamespace(CLI::App& app, Action* chosen) {
   AddChoice(create, "--id-type", &options->id_type, kIdTypes,
             "Kind of external ids (what the first batch has)");
   AddIndexOptions(create, &options->index);
+  AddLimitOptions(create, &options->limits);
 
   AddPart(verb, "list", "Lists all namespaces", chosen, List);
   add("describe", "Shows a namespace and its index options", Describe);
-  CLI::App* const update = add("update", "Changes index options", Update);
+  CLI::App* const update = add("update", "Changes index options and limits", Update);
   update->add_option("--field", options->field, "Vector field (the default one)");
   AddIndexOptions(update, &options->index);
+  AddLimitOptions(update, &options->limits);
   add("delete", "Deletes a namespace and all its records", Delete);
 }
 

@@ -304,6 +304,7 @@ class FakeServer::Services : public v1::NamespaceService::Service,
       for (v1::VectorField& field : *space.description.mutable_fields()) {
         if (field.name() == request->field()) field.mutable_index()->MergeFrom(request->index());
       }
+      space.description.mutable_limits()->MergeFrom(request->limits());
       *response->mutable_namespace_() = space.description;
     });
   }

@@ -300,6 +300,14 @@ CallOptions Patient(CallOptions call) {
   return call;
 }
 
+absl::StatusOr<Namespace> Update(Channel& channel, const v1::UpdateNamespaceRequest& request,
+                                 const CallOptions& call) {
+  VARVE_ASSIGN_OR_RETURN(const v1::UpdateNamespaceResponse response,
+                         Call(channel, call, channel.namespaces(),
+                              &v1::NamespaceService::Stub::UpdateNamespace, request));
+  return FromWire(response.namespace_());
+}
+
 }  // namespace
 
 std::string_view SearchPlanName(SearchPlan plan) {
@@ -369,10 +377,15 @@ absl::StatusOr<Namespace> Client::UpdateNamespace(std::string_view name, const I
   request.set_name(std::string(name));
   request.set_field(std::string(field));
   ToWire(index, request.mutable_index());
-  VARVE_ASSIGN_OR_RETURN(const v1::UpdateNamespaceResponse response,
-                         Call(*channel_, call, channel_->namespaces(),
-                              &v1::NamespaceService::Stub::UpdateNamespace, request));
-  return FromWire(response.namespace_());
+  return Update(*channel_, request, call);
+}
+
+absl::StatusOr<Namespace> Client::UpdateLimits(std::string_view name, const NamespaceLimits& limits,
+                                               const CallOptions& call) {
+  v1::UpdateNamespaceRequest request;
+  request.set_name(std::string(name));
+  ToWire(limits, request.mutable_limits());
+  return Update(*channel_, request, call);
 }
 
 absl::Status Client::DeleteNamespace(std::string_view name, const CallOptions& call) {

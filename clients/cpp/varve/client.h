@@ -306,6 +306,9 @@ class Client {
   absl::StatusOr<Namespace> UpdateNamespace(std::string_view name, const IndexOptions& index,
                                             std::string_view field = "",
                                             const CallOptions& call = {});
+  // Changes those limits that have a value; 0 takes one away.
+  absl::StatusOr<Namespace> UpdateLimits(std::string_view name, const NamespaceLimits& limits,
+                                         const CallOptions& call = {});
   absl::Status DeleteNamespace(std::string_view name, const CallOptions& call = {});
 
   // --- Writing. For many batches use IngestWriter. ---

@@ -82,6 +82,22 @@ TEST_F(ClientTest, UpdatingChangesOnlyWhatIsSet) {
   EXPECT_EQ(updated->fields[0].index.ef_construction, 200);
 }
 
+TEST_F(ClientTest, LimitsAreToldAndUpdated) {
+  Namespace spec{.name = "a", .fields = {{.dimension = 3}}};
+  spec.limits = {.max_vectors = uint64_t{1} << 40, .max_k = 5};
+  const auto made = client_->CreateNamespace(spec);
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_EQ(made->limits.max_vectors, uint64_t{1} << 40);
+  EXPECT_EQ(made->limits.max_k, 5);
+  EXPECT_EQ(made->limits.max_streams, std::nullopt);
+  const auto updated =
+      client_->UpdateLimits("a", {.max_streams = 2, .max_ingest_bytes_per_second = 1000});
+  ASSERT_TRUE(updated.ok()) << updated.status();
+  EXPECT_EQ(updated->limits.max_k, 5);
+  EXPECT_EQ(updated->limits.max_streams, 2);
+  EXPECT_EQ(updated->limits.max_ingest_bytes_per_second, 1000);
+}
+
 TEST_F(ClientTest, ErrorsCarryTheServersWords) {
   EXPECT_EQ(client_->GetNamespace("a").status(), absl::NotFoundError("namespace a does not exist"));
   EXPECT_EQ(client_->DeleteNamespace("a"), absl::NotFoundError("namespace a does not exist"));

@@ -48,6 +48,19 @@ struct IndexOptions {
   std::optional<Quantization> quantization;       // of graphs begun afterwards
 };
 
+// What a namespace may take of its server, beside the server's own limits. One without a value is none; in
+// an update it stays as it is, and 0 takes it away. Calls beyond one fail with ResourceExhausted.
+struct NamespaceLimits {
+  std::optional<uint64_t> max_vectors;        // of all fields together
+  std::optional<uint64_t> max_vector_bytes;   // of these vectors, as they are stored
+  std::optional<uint64_t> max_request_bytes;  // of a search, a write, or a batch of a stream
+  std::optional<uint32_t> max_k;
+  std::optional<uint32_t> max_ef_search;
+  std::optional<uint32_t> max_searches;                 // at a time
+  std::optional<uint32_t> max_streams;                  // of ingest, at a time
+  std::optional<uint64_t> max_ingest_bytes_per_second;  // holds streams back
+};
+
 // One named vector of every record.
 struct VectorField {
   std::string name;        // empty: the default field
@@ -81,6 +94,7 @@ struct Namespace {
   std::vector<AttributeSchema> attributes;  // others may be of any type
   // How long after they were written records expire that do not say themselves; zero: never.
   absl::Duration default_ttl = absl::ZeroDuration();
+  NamespaceLimits limits;
   absl::Time create_time = absl::InfinitePast();  // set by the server
 };
 

@@ -30,6 +30,7 @@ export type {
   IdType,
   IndexOptions,
   Metric,
+  NamespaceLimits,
   NamespaceSpec,
 } from "./schema.js";
 export type {

@@ -16,7 +16,14 @@ import { type Chunks, ingest, type IngestArrayOptions, type IngestOptions, type 
 import { type MetadataPatch, metadataToWire } from "./metadata.js";
 import { methods } from "./methods.js";
 import { concatRecords, type Include, includeToWire, type ReadRecords, recordsFromWire } from "./records.js";
-import { type Description, type IndexOptions, indexToWire, namespaceFromWire } from "./schema.js";
+import {
+  type Description,
+  type IndexOptions,
+  indexToWire,
+  limitsToWire,
+  type NamespaceLimits,
+  namespaceFromWire,
+} from "./schema.js";
 import {
   type Examples,
   examplesToWire,
@@ -114,6 +121,13 @@ export class Namespace {
   /** Changes those index options that are given, of the default field or of `field`. */
   async updateIndex(index: IndexOptions, options: CallOptions & { field?: string } = {}): Promise<Description> {
     const request = { name: this.name, field: options.field, index: indexToWire(index) };
+    const response = await this.#channel.unary(methods.updateNamespace, request, options);
+    return namespaceFromWire(response.namespace);
+  }
+
+  /** Changes those limits that are given; 0 takes one away. */
+  async updateLimits(limits: NamespaceLimits, options?: CallOptions): Promise<Description> {
+    const request = { name: this.name, limits: limitsToWire(limits) };
     const response = await this.#channel.unary(methods.updateNamespace, request, options);
     return namespaceFromWire(response.namespace);
   }

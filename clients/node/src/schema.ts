@@ -35,6 +35,29 @@ export interface IndexOptions {
   quantization?: "int8" | "none";
 }
 
+/**
+ * What a namespace may take of its server, beside the server's own limits. One that is not given is none; in an
+ * update it stays as it is, and 0 takes it away. Calls beyond one fail with RESOURCE_EXHAUSTED.
+ */
+export interface NamespaceLimits {
+  /** Vectors that it may hold, all fields together. */
+  maxVectors?: number;
+  /** Bytes of these vectors, as they are stored. */
+  maxVectorBytes?: number;
+  /** Bytes of a search, a write, or a batch of a stream. */
+  maxRequestBytes?: number;
+  /** Results that a search may ask for. */
+  maxK?: number;
+  /** Effort that a search may ask for. */
+  maxEfSearch?: number;
+  /** Searches at a time. */
+  maxSearches?: number;
+  /** Ingest streams at a time. */
+  maxStreams?: number;
+  /** Bytes written each second; streams are held back. */
+  maxIngestBytesPerSecond?: number;
+}
+
 /** A field of vectors to create. */
 export interface FieldSpec {
   /** Values per vector, 1 to 65,535. */
@@ -64,6 +87,7 @@ export interface NamespaceSpec extends Partial<FieldSpec> {
   attributes?: readonly AttributeSpec[];
   /** Milliseconds after which records expire that do not say themselves; not given: never. */
   defaultTtl?: number;
+  limits?: NamespaceLimits;
 }
 
 /** A field as the server describes it: every default filled in. */
@@ -80,6 +104,7 @@ export interface Description {
   createTime: Date;
   /** Milliseconds; undefined: records do not expire by themselves. */
   defaultTtl: number | undefined;
+  limits: NamespaceLimits;
 }
 
 const METRICS = { l2: v1.Metric.METRIC_L2, cosine: v1.Metric.METRIC_COSINE, dot: v1.Metric.METRIC_DOT } as const;
@@ -115,6 +140,34 @@ export function indexToWire({ quantization, ...index }: IndexOptions): v1.IIndex
   return { ...index, quantization: quantization && toWire("quantization", QUANTIZATIONS, quantization) };
 }
 
+const LIMITS = [
+  "maxVectors",
+  "maxVectorBytes",
+  "maxRequestBytes",
+  "maxK",
+  "maxEfSearch",
+  "maxSearches",
+  "maxStreams",
+  "maxIngestBytesPerSecond",
+] as const satisfies readonly (keyof NamespaceLimits)[];
+
+export function limitsToWire(limits: NamespaceLimits): v1.INamespaceLimits {
+  for (const [name, value] of Object.entries(limits)) {
+    if (!(LIMITS as readonly string[]).includes(name)) {
+      throw invalid(`${name} is no limit: there are ${LIMITS.join(", ")}`);
+    }
+    if (value !== undefined && !(Number.isSafeInteger(value) && value >= 0)) {
+      throw invalid(`${name} must be a whole number, is ${value}`);
+    }
+  }
+  return limits;
+}
+
+function limitsFromWire(limits: v1.INamespaceLimits): NamespaceLimits {
+  const set = LIMITS.filter((name) => limits[name] !== undefined && limits[name] !== null);
+  return Object.fromEntries(set.map((name) => [name, Number(limits[name])]));
+}
+
 export function namespaceToWire(name: string, spec: NamespaceSpec): v1.INamespace {
   const fields = Object.entries(spec.fields ?? {}).map(([field, own]) => fieldToWire(field, own));
   const { dimension } = spec;
@@ -129,6 +182,7 @@ export function namespaceToWire(name: string, spec: NamespaceSpec): v1.INamespac
       list,
     })),
     defaultTtl: spec.defaultTtl === undefined ? undefined : durationToWire(spec.defaultTtl),
+    limits: limitsToWire(spec.limits ?? {}),
   };
 }
 
@@ -159,6 +213,7 @@ export function namespaceFromWire(namespace: v1.INamespace | null | undefined): 
     })),
     createTime: timeFromWire(namespace?.createTime),
     defaultTtl: ttl ? durationFromWire(ttl) : undefined,
+    limits: limitsFromWire(namespace?.limits ?? {}),
   };
 }
 

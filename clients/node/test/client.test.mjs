@@ -26,6 +26,7 @@ test("a namespace is created, described, listed, changed and deleted", async (t)
       { path: "tags", type: "string", list: true },
     ],
     defaultTtl: 86_400_000,
+    limits: { maxStreams: 3 },
   });
   const description = await namespace.describe();
   assert.equal(description.name, name);
@@ -45,6 +46,12 @@ test("a namespace is created, described, listed, changed and deleted", async (t)
   assert.equal(changed.fields[0].index.efSearch, 99);
   assert.equal(changed.fields[0].index.autoCompaction, false);
   assert.equal((await namespace.updateIndex({ efSearch: 7 }, { field: "tokens" })).fields[1].index.efSearch, 7);
+
+  const limited = await namespace.updateLimits({ maxVectors: 2 ** 40, maxK: 5 });
+  assert.deepEqual(limited.limits, { maxVectors: 2 ** 40, maxK: 5, maxStreams: 3 });
+  await rejects(namespace.search([1, 0, 0, 0], { k: 6 }), "RESOURCE_EXHAUSTED", /max_k/);
+  assert.deepEqual((await namespace.updateLimits({ maxK: 0 })).limits, { maxVectors: 2 ** 40, maxStreams: 3 });
+  await rejects(namespace.updateLimits({ maxSpeed: 1 }), "INVALID_ARGUMENT", /no limit/);
 
   assert.ok((await client.listNamespaces()).some((one) => one.name === name));
   await rejects(client.createNamespace(name, { dimension: 4 }), "ALREADY_EXISTS");

@@ -33,6 +33,7 @@ def test_a_namespace_is_described_as_it_was_made(client, space):
         id_type="text",
         attributes={"price": "double", "tags": "list of string"},
         default_ttl=datetime.timedelta(days=2),
+        limits={"max_vectors": 1 << 40, "max_k": 5},
     )
     info = client.namespace(space).describe()
     assert [field.name for field in info.fields] == ["", "colour"]
@@ -44,7 +45,19 @@ def test_a_namespace_is_described_as_it_was_made(client, space):
     assert info.default_ttl == datetime.timedelta(days=2)
     assert abs(info.create_time - datetime.datetime.now(UTC)) < datetime.timedelta(hours=1)
     assert info in client.list_namespaces()
+    assert info.limits == {"max_vectors": 1 << 40, "max_k": 5}
     assert client.namespace(space).update_index(ef_search=99).fields[0].index["ef_search"] == 99
+
+
+def test_limits_hold_and_can_be_changed_and_taken_away(client, space):
+    ns = client.create_namespace(space, 8, limits={"max_vectors": 10, "max_k": 5})
+    ns.upsert(range(10), vectors(10))
+    with pytest.raises(varve.ResourceExhausted, match="max_vectors"):
+        ns.upsert([10], vectors(1))
+    with pytest.raises(varve.ResourceExhausted, match="max_k"):
+        ns.search(vectors(1)[0], k=6)
+    assert ns.update_limits(max_vectors=0, max_searches=7).limits == {"max_k": 5, "max_searches": 7}
+    ns.upsert([10], vectors(1))
 
 
 def test_search_finds_what_was_upserted_with_everything_asked_for(client, space):
@@ -279,6 +292,8 @@ REFUSED = {
         lambda ns: ns.upsert([1], vectors(1), durability="maybe"),
         "durability must be one of applied, synced",
     ),
+    "an odd limit": (lambda ns: ns.update_limits(max_speed=9), "no limit"),
+    "a limit that is too large": (lambda ns: ns.update_limits(max_k=1 << 32), "less than 2.32"),
     "an odd option": (lambda ns: ns.update_index(speed=9), "no index option"),
 }
 

@@ -13,6 +13,7 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Optional, TypeVar, Union
 
 import numpy as np
+from google.protobuf.descriptor import FieldDescriptor
 
 from varve import _arrays, _values, _wire
 from varve.errors import InvalidArgument
@@ -120,6 +121,7 @@ def create_namespace(
     attributes: Optional[Mapping[str, str]] = None,
     default_ttl: Optional[datetime.timedelta] = None,
     index: Optional[Mapping[str, Any]] = None,
+    limits: Optional[Mapping[str, int]] = None,
 ) -> Operation[NamespaceInfo]:
     """Creates a namespace, durably, and returns it as made, every default filled in.
 
@@ -128,7 +130,7 @@ def create_namespace(
     or several fields give `fields` instead. `id_type`: "number" or "text"; without it the first batch
     decides. `attributes`: types that attributes must have, by path: "bool", "int64", "double",
     "timestamp", "string", or "list of string" and so on. `default_ttl`: when records expire that do not
-    say themselves.
+    say themselves. `limits`: see NamespaceInfo.limits.
 
     AlreadyExists; InvalidArgument names the field, what it must be and what it was.
     """
@@ -152,6 +154,7 @@ def create_namespace(
         made.attributes.add(path=path, type=number, list=is_list)
     if default_ttl is not None:
         made.default_ttl.FromTimedelta(default_ttl)
+    _fill_limits(made.limits, limits or {})
     response = yield _request(
         "NamespaceService", "CreateNamespace", request, namespaces.CreateNamespaceResponse
     )
@@ -167,12 +170,21 @@ def _fill_field(out: namespaces.VectorField, field: VectorField) -> None:
     _fill_index(out.index, field.index)
 
 
-def _whole(value: Any, what: str) -> int:
+def _whole(value: Any, what: str, bits: int = 32) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
         raise InvalidArgument(f"{what} must be a whole number, is {value!r}")
-    if value >= 1 << 32:
-        raise InvalidArgument(f"{what} must be less than 2^32, is {value}")
+    if value >= 1 << bits:
+        raise InvalidArgument(f"{what} must be less than 2^{bits}, is {value}")
     return int(value)
+
+
+def _fill_limits(out: namespaces.NamespaceLimits, limits: Mapping[str, int]) -> None:
+    known = namespaces.NamespaceLimits.DESCRIPTOR.fields_by_name
+    for name, value in limits.items():
+        if name not in known:
+            raise InvalidArgument(f"{name!r} is no limit: there are {', '.join(known)}")
+        bits = 64 if known[name].cpp_type == FieldDescriptor.CPPTYPE_UINT64 else 32
+        setattr(out, name, _whole(value, name, bits))
 
 
 def _fill_index(out: namespaces.IndexOptions, options: Mapping[str, Any]) -> None:
@@ -200,6 +212,7 @@ def _namespace_from(message: namespaces.Namespace) -> NamespaceInfo:
         attributes=kinds,
         default_ttl=_seconds(message.default_ttl) if message.HasField("default_ttl") else None,
         create_time=_time(message.create_time),
+        limits={field.name: value for field, value in message.limits.ListFields()},
     )
 
 
@@ -284,6 +297,17 @@ def update_index(namespace: str, *, field: str = "", **options: Any) -> Operatio
     """Changes index options of a field (see VectorField.index); those not named stay as they are."""
     request = namespaces.UpdateNamespaceRequest(name=namespace, field=field)
     _fill_index(request.index, options)
+    return (yield from _update(request))
+
+
+def update_limits(namespace: str, **limits: int) -> Operation[NamespaceInfo]:
+    """Changes limits (see NamespaceInfo.limits): those not named stay, and 0 takes one away."""
+    request = namespaces.UpdateNamespaceRequest(name=namespace)
+    _fill_limits(request.limits, limits)
+    return (yield from _update(request))
+
+
+def _update(request: namespaces.UpdateNamespaceRequest) -> Operation[NamespaceInfo]:
     response = yield _request(
         "NamespaceService", "UpdateNamespace", request, namespaces.UpdateNamespaceResponse
     )

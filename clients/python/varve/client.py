@@ -174,6 +174,7 @@ class Namespace:
 
     describe = _of_namespace(_operations.describe)
     update_index = _of_namespace(_operations.update_index)
+    update_limits = _of_namespace(_operations.update_limits)
 
     upsert = _of_namespace(_operations.upsert)
     delete = _of_namespace(_operations.delete)

@@ -288,6 +288,10 @@ class NamespaceInfo:
     attributes: dict[str, str]  # declared types by path: "int64", "list of string" ...
     default_ttl: Optional[datetime.timedelta]
     create_time: datetime.datetime
+    # What it may take of its server; without an entry: as much as that gives. max_vectors,
+    # max_vector_bytes, max_request_bytes, max_k, max_ef_search, max_searches and max_streams (at a time),
+    # max_ingest_bytes_per_second. Calls beyond one raise ResourceExhausted
+    limits: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def _repr_html_(self) -> str:
         head = ["field", "dimension", "metric", "element type", "index"]

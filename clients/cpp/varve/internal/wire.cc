@@ -189,6 +189,18 @@ void ToWire(const IndexOptions& index, v1::IndexOptions* out) {
   }
 }
 
+void ToWire(const NamespaceLimits& limits, v1::NamespaceLimits* out) {
+  if (limits.max_vectors) out->set_max_vectors(*limits.max_vectors);
+  if (limits.max_vector_bytes) out->set_max_vector_bytes(*limits.max_vector_bytes);
+  if (limits.max_request_bytes) out->set_max_request_bytes(*limits.max_request_bytes);
+  if (limits.max_k) out->set_max_k(*limits.max_k);
+  if (limits.max_ef_search) out->set_max_ef_search(*limits.max_ef_search);
+  if (limits.max_searches) out->set_max_searches(*limits.max_searches);
+  if (limits.max_streams) out->set_max_streams(*limits.max_streams);
+  if (limits.max_ingest_bytes_per_second)
+    out->set_max_ingest_bytes_per_second(*limits.max_ingest_bytes_per_second);
+}
+
 void ToWire(const Namespace& spec, v1::Namespace* out) {
   out->set_name(spec.name);
   out->set_id_type(ToWire(spec.id_type));
@@ -210,6 +222,7 @@ void ToWire(const Namespace& spec, v1::Namespace* out) {
   if (spec.default_ttl != absl::ZeroDuration()) {
     DurationToWire(spec.default_ttl, out->mutable_default_ttl());
   }
+  ToWire(spec.limits, out->mutable_limits());
 }
 
 void ToWire(const SearchOptions& options, v1::SearchOptions* out) {
@@ -258,6 +271,20 @@ absl::StatusOr<DType> FromWire(v1::Dtype dtype) {
 
 namespace {
 
+NamespaceLimits LimitsFromWire(const v1::NamespaceLimits& in) {
+  NamespaceLimits out;
+  if (in.has_max_vectors()) out.max_vectors = in.max_vectors();
+  if (in.has_max_vector_bytes()) out.max_vector_bytes = in.max_vector_bytes();
+  if (in.has_max_request_bytes()) out.max_request_bytes = in.max_request_bytes();
+  if (in.has_max_k()) out.max_k = in.max_k();
+  if (in.has_max_ef_search()) out.max_ef_search = in.max_ef_search();
+  if (in.has_max_searches()) out.max_searches = in.max_searches();
+  if (in.has_max_streams()) out.max_streams = in.max_streams();
+  if (in.has_max_ingest_bytes_per_second())
+    out.max_ingest_bytes_per_second = in.max_ingest_bytes_per_second();
+  return out;
+}
+
 absl::Time TimeFromWire(const google::protobuf::Timestamp& time) {
   return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
 }
@@ -278,6 +305,7 @@ absl::StatusOr<Namespace> FromWire(const v1::Namespace& in) {
     out.attributes.push_back({.path = attribute.path(), .type = type, .list = attribute.list()});
   }
   out.default_ttl = DurationFromWire(in.default_ttl());
+  out.limits = LimitsFromWire(in.limits());
   if (out.fields.empty()) {
     return absl::InternalError(
         StrCat("the server sent namespace ", in.name(), " without vector fields"));

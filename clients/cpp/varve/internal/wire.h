@@ -28,6 +28,7 @@ void ToWire(const IdsView& ids, v1::Ids* out);
 void ToWire(const Value& value, v1::Value* out);
 void ToWire(const Metadata& metadata, v1::Metadata* out);
 void ToWire(const IndexOptions& index, v1::IndexOptions* out);
+void ToWire(const NamespaceLimits& limits, v1::NamespaceLimits* out);
 void ToWire(const Namespace& spec, v1::Namespace* out);
 void ToWire(const SearchOptions& options, v1::SearchOptions* out);
 // InvalidArgument: a tensor's bytes do not fit its shape, or its rows, the offsets, the metadata or
