@@ -20,11 +20,19 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-const (
-	root       = "../../.." // the repository's
+var (
+	root       = absolute("../../..") // the repository's
 	chartDir   = root + "/deploy/helm/varve"
 	kubernetes = root + "/deploy/kubernetes"
 )
+
+func absolute(folder string) string {
+	path, err := filepath.Abs(folder)
+	if err != nil {
+		panic(err)
+	}
+	return path
+}
 
 // readValues reads a values file of the chart's folder; "" stands for the defaults alone.
 func readValues(name string) (map[string]interface{}, error) {
