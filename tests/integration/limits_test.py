@@ -273,6 +273,17 @@ def test_a_stream_that_waits_for_its_namespaces_rate_goes_on_when_that_is_raised
     assert api.count("n") == 257
 
 
+def test_a_server_that_stops_does_not_wait_for_a_namespaces_rate(serve):
+    server, api = serve(drain_seconds=3600)
+    api.create("n", 256, limits=v1.NamespaceLimits(max_ingest_bytes_per_second=1))
+    with api.open("n") as stream:
+        stream.write(1, range(256), random_vectors(1, 256, 256))  # three days' worth
+        stream.send(numbered(2, records([1000], random_vectors(1, 1, 256))))
+        assert server.stop() == 0
+        with fails_with(grpc.StatusCode.UNAVAILABLE, "not acknowledged must be sent again"):
+            stream.receive()
+
+
 def test_streams_beyond_the_limit_are_refused_until_one_ends(serve):
     _, api = serve(max_streams=2)
     api.create("n", DIMENSION)
