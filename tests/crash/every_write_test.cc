@@ -415,11 +415,11 @@ TEST_F(EveryWriteTest, TheRecordedDiskHoldsWhatTheRealOneHolds) {
   EXPECT_EQ(std::system(command.c_str()), 0) << command;
 }
 
-// Of the calls every so manieth is tried, by each kind of crash and failure others; all of them take three
+// Of the calls every so manieth is tried, by each kind of crash and failure others; all of them take five
 // times as long as is good for a test of every change.
 size_t Stride() {
   const char* const text = std::getenv("VARVE_CRASH_STRIDE");
-  return text == nullptr ? 3 : std::stoul(text);
+  return text == nullptr ? 5 : std::stoul(text);
 }
 
 class CrashTest : public EveryWriteTest, public testing::WithParamInterface<CrashKind> {};
