@@ -74,6 +74,7 @@ class Image:
             mount -o remount,bind,ro "$1"
             mount --bind "$2" "$1$3"
             mount -t proc proc "$1/proc"
+            mount --bind /sys "$1/sys"
             root=$1 user=$4
             shift 4
             exec setpriv --no-new-privs chroot --userspec="$user" --groups= "$root" "$@"
